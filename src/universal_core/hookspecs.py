@@ -1,0 +1,78 @@
+"""Every question that the core asks its plugins, and every piece of news that it tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from universal_core.models import Backend, Claim, ModelInfo, ModelRef, Progress
+
+if TYPE_CHECKING:
+    import click
+    from starlette.routing import BaseRoute
+
+    from universal_core.runtime import Runtime
+
+PROJECT = "universal"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_backends() -> Iterable[Backend]:  # type: ignore[empty-body]
+    """Return the backends of this plugin; asked in every process, so it imports nothing heavy."""
+
+
+@hookspec
+def register_routes(runtime: Runtime) -> Iterable[BaseRoute]:  # type: ignore[empty-body]
+    """Return HTTP or WebSocket routes to add to the server."""
+
+
+@hookspec
+def register_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Return commands to add to ``universal``."""
+
+
+@hookspec
+def list_models() -> Iterable[ModelInfo]:  # type: ignore[empty-body]
+    """Return the models that this source has on this machine, for /v1/models and for near matches."""
+
+
+@hookspec(firstresult=True)
+def find_model(ref: ModelRef) -> ModelInfo | None:
+    """Return what is cheaply known of the model, or None where this source does not have it.
+
+    Raise ModelNotFound, Forbidden or another UniversalError to end the search with an explanation.
+    """
+
+
+@hookspec(firstresult=True)
+def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None]) -> ModelInfo | None:
+    """Bring the claim's files to this machine and return the info with its ``path``; asked in the worker only."""
+
+
+@hookspec
+def claim_model(info: ModelInfo) -> Claim | None:
+    """Return an offer to run this model, or None; all plugins are asked and the highest rank wins."""
+
+
+@hookspec(firstresult=True)
+def load_model(info: ModelInfo, claim: Claim, options: Any) -> Any | None:
+    """Return the loaded model; asked in the worker only, and answered by the core for a Backend with a ``model``."""
+
+
+@hookspec(firstresult=True)
+def run_task(model: Any, task: str, request: Any) -> Any | None:
+    """Run one request: return a result, an awaitable of one, or an iterator of events; asked in the worker only."""
+
+
+@hookspec
+def model_loaded(info: ModelInfo, claim: Claim, seconds: float) -> None:
+    """Be told that a model is ready, ``seconds`` after its load began; called in the HTTP process."""
+
+
+@hookspec
+def model_unloaded(info: ModelInfo, claim: Claim, reason: str) -> None:
+    """Be told that a model has gone, and why; called in the HTTP process."""

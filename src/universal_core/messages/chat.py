@@ -1,0 +1,119 @@
+"""Conversations: the request of the ``chat`` task, and the events beyond plain text."""
+
+from typing import Any, ClassVar, Literal
+
+from universal_core.messages.generation import GenerationRequest
+from universal_core.messages.message import Event, Message
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class TextPart(Message, frozen=True, kw_only=True, tag="text"):
+    """Words."""
+
+    text: str
+
+
+class ImagePart(Message, frozen=True, kw_only=True, tag="image"):
+    """A picture by URL or data URL; ``detail`` is low, high or auto."""
+
+    url: str
+    detail: Literal["low", "high", "auto"] = "auto"
+
+
+class AudioPart(Message, frozen=True, kw_only=True, tag="audio"):
+    """A recording as base64 in a container format such as wav or mp3."""
+
+    data: str
+    format: str
+
+
+Part = TextPart | ImagePart | AudioPart
+
+
+class ToolInvocation(Message, frozen=True, kw_only=True):
+    """A call that an assistant turn made: a function's name and its arguments as JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ChatMessage(Message, frozen=True, kw_only=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: tuple[Part, ...] = ()
+    name: str | None = None
+    reasoning: str | None = None
+    tool_calls: tuple[ToolInvocation, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All text parts joined."""
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+class Tool(Message, frozen=True, kw_only=True):
+    """A function that the model may call; ``parameters`` is its JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool = False
+
+
+class ResponseFormat(Message, frozen=True, kw_only=True):
+    """The form that the answer must have: any JSON object, or one that a schema describes."""
+
+    type: Literal["json_object", "json_schema"]
+    name: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool = False
+
+
+class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
+    """Continue a conversation."""
+
+    basic: ClassVar[frozenset[str]] = frozenset({"messages", "max_tokens"})
+
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] = {}
+
+    def features(self) -> dict[str, str]:
+        """Add what the turns themselves ask for: images, audio, and tool calls made earlier."""
+        found = super().features()
+        for position, message in enumerate(self.messages):
+            if message.tool_calls:
+                found.setdefault("tools", f"messages[{position}].tool_calls")
+            if message.role == "tool":
+                found.setdefault("tools", f"messages[{position}].role")
+            for place, part in enumerate(message.content):
+                if isinstance(part, ImagePart):
+                    found.setdefault("images", f"messages[{position}].content[{place}].image_url")
+                elif isinstance(part, AudioPart):
+                    found.setdefault("audio", f"messages[{position}].content[{place}].input_audio")
+        return found
+
+
+class Reasoning(Event, frozen=True, kw_only=True):
+    """Thinking to append to answer ``index``, which is not part of the answer itself."""
+
+    text: str
+    index: int = 0
+
+
+class ToolCall(Event, frozen=True, kw_only=True):
+    """A piece of call number ``position`` of answer ``index``: first its id and name, then its arguments in parts."""
+
+    position: int
+    index: int = 0
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""

@@ -1,0 +1,77 @@
+"""What chat and completion share: sampling fields, and the events of a text being written."""
+
+from typing import Literal
+
+from universal_core.messages.message import Event, Request
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class GenerationRequest(Request, frozen=True, kw_only=True):
+    """The fields that say how text is to be sampled; None means the model's own default.
+
+    ``n`` is how many answers are written, each told apart by the ``index`` of its events. ``logprobs`` is the
+    number of alternatives to report beside each token, None for no report at all.
+    """
+
+    max_tokens: int | None = None
+    n: int = 1
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = {}
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    n_ctx: int | None = None
+    grammar: str | None = None
+
+
+SAMPLING_FIELDS = (
+    "n",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "seed",
+    "stop",
+    "logprobs",
+)
+"""The sampling fields that a full sampler honours, ready for ``Claim.fields``."""
+
+
+class TokenAlternative(Event, frozen=True, kw_only=True):
+    """A token as text and bytes, with the natural logarithm of its probability."""
+
+    token: str
+    data: bytes
+    logprob: float
+
+
+class TokenLogprob(TokenAlternative, frozen=True, kw_only=True):
+    """A token that was chosen, with the most likely alternatives at its place, best first."""
+
+    alternatives: tuple[TokenAlternative, ...] = ()
+
+
+class Text(Event, frozen=True, kw_only=True):
+    """Text to append to answer ``index``, with its tokens where logprobs were asked for."""
+
+    text: str
+    index: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class Finish(Event, frozen=True, kw_only=True):
+    """Answer ``index`` is complete, and why."""
+
+    reason: FinishReason
+    index: int = 0

@@ -1,0 +1,145 @@
+"""What a model is called, what is cheaply known of it, and who offers to run it."""
+
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+_DRIVE = re.compile(r"^[A-Za-z]$")
+
+
+class ModelRef(msgspec.Struct, frozen=True):
+    """What the caller typed, taken apart: ``name[@revision][:variant]``, or a path."""
+
+    text: str
+    name: str
+    variant: str | None = None
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelRef":
+        """Split a model name; the variant is what follows the last colon, the revision what follows the last ``@``."""
+        name, variant, revision = text.strip(), None, None
+        head, colon, tail = name.rpartition(":")
+        if colon and tail and not re.search(r"[/\\]", tail) and not _DRIVE.match(head):
+            name, variant = head, tail
+        head, at, tail = name.rpartition("@")
+        if at and head and tail and not cls._is_path(name):
+            name, revision = head, tail
+        return cls(text=text, name=name, variant=variant, revision=revision)
+
+    @staticmethod
+    def _is_path(name: str) -> bool:
+        return name.startswith(("/", "./", "../", "~", "\\")) or bool(re.match(r"^[A-Za-z]:[/\\]", name))
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the caller wrote a file-system path rather than a model's name."""
+        return self._is_path(self.name)
+
+
+class ModelFile(msgspec.Struct, frozen=True):
+    """One file of a model: its name relative to the model's folder, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source knows of a model without loading it.
+
+    ``documents`` holds the small JSON files (config.json, modules.json, ...) already parsed, so that a claim
+    touches neither disk nor network. ``path`` is None while the files are not on this machine.
+    """
+
+    id: str
+    ref: ModelRef
+    source: str
+    path: str | None = None
+    revision: str | None = None
+    files: tuple[ModelFile, ...] = ()
+    documents: dict[str, Any] = {}
+    created: int = 0
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The parsed config.json, empty where there is none."""
+        found = self.documents.get("config.json")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The class names in config.json."""
+        names = self.config.get("architectures") or ()
+        return tuple(name for name in names if isinstance(name, str))
+
+    def matching(self, *patterns: str) -> tuple[ModelFile, ...]:
+        """Return the files whose name matches one of the shell patterns."""
+        return tuple(f for f in self.files if any(fnmatchcase(f.name, pattern) for pattern in patterns))
+
+    def size_of(self, *patterns: str) -> int:
+        """Return the bytes of all matching files."""
+        return sum(f.size for f in self.matching(*patterns))
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a backend that has none."""
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """A way of running models, as a plugin declares it.
+
+    ``model`` is the import path ``package.module:Class`` of the class with ``__init__(info, options)`` and one
+    method per task. ``preload`` names the modules that the nursery imports before it forks workers; importing
+    them must not touch an accelerator. ``fork=False`` asks for a fresh interpreter per worker instead.
+    ``engine`` is the library underneath (``pytorch``, ``llama.cpp``), which RUNTIME_BACKEND can prefer.
+    """
+
+    name: str
+    model: str
+    tasks: tuple[str, ...]
+    options: type[msgspec.Struct] = NoOptions
+    preload: tuple[str, ...] = ()
+    fork: bool = True
+    engine: str = ""
+
+
+class MemoryEstimate(msgspec.Struct, frozen=True):
+    """Bytes that a loaded model is expected to take: its weights, and what running it needs beside them."""
+
+    weights: int = 0
+    working: int = 0
+
+    @property
+    def total(self) -> int:
+        """All bytes together."""
+        return self.weights + self.working
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend's offer to run a model.
+
+    ``rank`` decides between claims (higher wins, 50 is usual), then the backend's name. ``fields`` are the
+    request fields honoured beyond the basic ones. ``files`` are the shell patterns of the files that the
+    backend needs, so that no others are downloaded. ``slots`` is how many jobs may run at once.
+    """
+
+    backend: str
+    tasks: tuple[str, ...]
+    reason: str
+    rank: int = 50
+    memory: MemoryEstimate = MemoryEstimate()
+    slots: int = 1
+    fields: tuple[str, ...] = ()
+    files: tuple[str, ...] = ("*",)
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a load has come: what is being done, and the share of it in 0..1 where that is known."""
+
+    stage: str
+    fraction: float | None = None
+
+    def __str__(self) -> str:
+        return self.stage if self.fraction is None else f"{self.stage} {self.fraction:.0%}"
