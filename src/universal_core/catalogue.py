@@ -1,0 +1,61 @@
+"""What the project's own plugins are for, so that a refusal can name the one to install."""
+
+import msgspec
+
+from universal_core.models import ModelInfo
+
+
+class KnownPlugin(msgspec.Struct, frozen=True):
+    """A plugin of the project: its extra, the tasks it serves, and what its models look like."""
+
+    extra: str
+    tasks: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The line that installs it."""
+        return f'pip install "universal-core[{self.extra}]"'
+
+
+KNOWN_PLUGINS = (
+    KnownPlugin("gguf", ("chat", "complete", "embed"), files=("*.gguf",)),
+    KnownPlugin("diffusion", ("generate_image", "edit_image", "vary_image"), files=("model_index.json",)),
+    KnownPlugin(
+        "audio",
+        ("transcribe", "translate", "speak"),
+        files=("*vocabulary.json", "kokoro*.pth"),
+        architectures=("Whisper", "Wav2Vec2", "ForCTC", "SpeechSeq2Seq"),
+    ),
+    KnownPlugin(
+        "vision",
+        ("classify_image", "embed_image", "caption", "answer_question", "detect", "segment", "estimate_depth"),
+        architectures=(
+            *("ForImageClassification", "CLIP", "Siglip", "Dinov2", "ViT", "Blip", "Llava", "Florence"),
+            *("ForObjectDetection", "ForDepthEstimation", "Segmentation", "VLForConditionalGeneration", "VLMoe"),
+        ),
+    ),
+    KnownPlugin(
+        "text",
+        ("chat", "complete", "embed", "rerank", "classify"),
+        files=("modules.json",),
+        architectures=("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForSequenceClassification", "Model"),
+    ),
+)
+
+
+def plugin_for_model(info: ModelInfo) -> KnownPlugin | None:
+    """Return the plugin whose kind of model this looks like, or None."""
+    for plugin in KNOWN_PLUGINS:
+        if plugin.files and info.matching(*plugin.files):
+            return plugin
+        if any(part in name for part in plugin.architectures for name in info.architectures):
+            return plugin
+    return None
+
+
+def plugin_for_task(task: str) -> KnownPlugin | None:
+    """Return the first plugin that serves a task, text before its alternatives, or None."""
+    found = [plugin for plugin in KNOWN_PLUGINS if task in plugin.tasks]
+    return max(found, key=lambda plugin: plugin.extra == "text") if found else None

@@ -1,0 +1,44 @@
+"""The options that commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from universal_core.config import Loaded, Setting, load, parse, settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+config_option = click.option("--config", "file", metavar="FILE", help="Configuration file (TOML, or a LlamaFarm YAML).")
+
+
+def load_config(file: str | None, flags: dict[str, Any] | None = None) -> Loaded:
+    """Read the configuration with what was given on the command line."""
+    return load(file, flags=flags)
+
+
+def setting_options(command: Command) -> Command:
+    """Add an option for every setting; its name, type and help come from the configuration's Structs."""
+    for setting in reversed(list(settings())):
+        default = "none" if setting.default in (None, ()) else setting.default
+        command = click.option(
+            setting.flag,
+            _argument(setting),
+            metavar="VALUE",
+            help=f"{setting.description} [{setting.variable}; default {default}]",
+        )(command)
+    return command
+
+
+def _argument(setting: Setting) -> str:
+    return f"{setting.section}__{setting.field}"
+
+
+def given_flags(values: dict[str, str | None]) -> dict[str, Any]:
+    """Return ``section.field`` -> value of the options that were given."""
+    by_argument = {_argument(setting): setting for setting in settings()}
+    return {
+        by_argument[argument].name: parse(text, by_argument[argument])
+        for argument, text in values.items()
+        if text is not None
+    }

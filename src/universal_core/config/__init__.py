@@ -1,0 +1,33 @@
+"""The server's configuration: what can be set, and how it is read."""
+
+from universal_core.config.load import ConfigError, Loaded, Setting, load, nearest, parse, settings
+from universal_core.config.sections import (
+    Config,
+    HubConfig,
+    LoggingConfig,
+    ModelConfig,
+    ModelsConfig,
+    PluginsConfig,
+    PoolConfig,
+    ServerConfig,
+    WorkersConfig,
+)
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "HubConfig",
+    "Loaded",
+    "LoggingConfig",
+    "ModelConfig",
+    "ModelsConfig",
+    "PluginsConfig",
+    "PoolConfig",
+    "ServerConfig",
+    "Setting",
+    "WorkersConfig",
+    "load",
+    "nearest",
+    "parse",
+    "settings",
+]

@@ -1,0 +1,196 @@
+"""Reads the configuration: file, then environment, then command line, each value with where it came from."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from universal_core.config.llamafarm import translate
+from universal_core.config.sections import ALIASES, Config
+from universal_core.errors import BadRequest
+
+PREFIX = "UNIVERSAL_RUNTIME_"
+DEFAULT_FILES = ("universal.toml", "~/.universal/universal.toml")
+_TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class ConfigError(BadRequest):
+    """A configuration that cannot be used; the message says where and what was expected."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One configurable value: its section and field, type and description."""
+
+    section: str
+    field: str
+    type: Any
+    description: str
+    default: Any
+
+    @property
+    def name(self) -> str:
+        """``section.field``, as in the file."""
+        return f"{self.section}.{self.field}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        own = [variable for variable, name in ALIASES.items() if name == self.name]
+        return own[0] if own else f"{PREFIX}{self.section}_{self.field}".upper()
+
+    @property
+    def flag(self) -> str:
+        """The option of ``universal serve`` that sets it."""
+        short = self.section == "server" or self.name == "workers.device"
+        return "--" + (self.field if short else f"{self.section}-{self.field}").replace("_", "-")
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration and the origin of every value that is not a default, by ``section.field``."""
+
+    config: Config
+    origins: dict[str, str]
+    file: str | None = None
+
+
+def settings() -> Iterator[Setting]:
+    """Yield every setting that has a flag and a variable, in order."""
+    for section in msgspec.structs.fields(Config):
+        if section.name == "model":
+            continue
+        for field in msgspec.structs.fields(section.type):
+            yield Setting(section.name, field.name, field.type, description(field.type), field.default)
+
+
+def description(annotated: Any) -> str:
+    """Return the description in a field's annotation."""
+    found = [meta.description for meta in getattr(annotated, "__metadata__", ()) if meta.description]
+    return found[0] if found else ""
+
+
+def load(
+    file: str | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Loaded:
+    """Read the configuration.
+
+    ``flags`` maps ``section.field`` to a value given on the command line. Raises ConfigError for an unknown name,
+    with the nearest known one, and for a value of the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    path = _find_file(file)
+    if path:
+        values = _read(path)
+        _check_names(values, path)
+        for section, fields in values.items():
+            origins.update({f"{section}.{field}": str(path) for field in fields})
+    for name, (variable, value) in _from_environment(environment).items():
+        _assign(values, name, value)
+        origins[name] = f"environment {variable}"
+    known = {setting.name: setting for setting in settings()}
+    for name, value in (flags or {}).items():
+        _assign(values, name, value)
+        origins[name] = f"command line {known[name].flag}"
+    return Loaded(_convert(values, origins), origins, str(path) if path else None)
+
+
+def _find_file(file: str | None) -> Path | None:
+    if file is None:
+        found = [path for path in map(lambda name: Path(name).expanduser(), DEFAULT_FILES) if path.is_file()]
+        return found[0] if found else None
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"configuration file {file} does not exist")
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix in (".yaml", ".yml"):
+            return translate(path.read_bytes())
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _check_names(values: Mapping[str, Any], path: Path) -> None:
+    known: dict[str, list[str]] = {"model": []}
+    for setting in settings():
+        known.setdefault(setting.section, []).append(setting.field)
+    for section, fields in values.items():
+        if section not in known:
+            raise ConfigError(f"{path}: unknown section [{section}]{nearest(section, known)}")
+        if not isinstance(fields, dict):
+            raise ConfigError(f"{path}: {section} is a section; write [{section}] and its fields below")
+        if section != "model":
+            for field in fields:
+                if field not in known[section]:
+                    raise ConfigError(f"{path}: unknown field {section}.{field}{nearest(field, known[section])}")
+
+
+def nearest(name: str, known: Any) -> str:
+    """Return a hint that names the known word most like the given one."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """Return ``section.field`` -> (variable, value) for every variable that is ours."""
+    by_variable = {f"{PREFIX}{s.section}_{s.field}".upper(): s for s in settings()}
+    by_name = {s.name: s for s in settings()}
+    by_variable |= {variable: by_name[name] for variable, name in ALIASES.items()}
+    found: dict[str, tuple[str, Any]] = {}
+    for variable, text in environment.items():
+        if variable in by_variable:
+            setting = by_variable[variable]
+            found[setting.name] = (variable, parse(text, setting))
+        elif variable.startswith(PREFIX):
+            raise ConfigError(f"unknown environment variable {variable}{nearest(variable, by_variable)}")
+    return found
+
+
+def parse(text: str, setting: Setting) -> Any:
+    """Return the value that a text from the environment or the command line stands for."""
+    default = setting.default
+    if isinstance(default, bool):
+        if text.lower() not in _TRUTHS:
+            raise ConfigError(f"{setting.variable}: expected true or false, got {text!r}")
+        return _TRUTHS[text.lower()]
+    if isinstance(default, tuple):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    if default is None and text.lower() in ("", "none"):
+        return None
+    if isinstance(default, int | float) or setting.name == "pool.memory_limit":
+        return _number(text, setting)
+    return text
+
+
+def _number(text: str, setting: Setting) -> int | float:
+    try:
+        return int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else float(text)
+    except ValueError:
+        raise ConfigError(f"{setting.variable}: expected a number, got {text!r}") from None
+
+
+def _assign(values: dict[str, Any], name: str, value: Any) -> None:
+    section, field = name.split(".", 1)
+    values.setdefault(section, {})[field] = value
+
+
+def _convert(values: dict[str, Any], origins: Mapping[str, str]) -> Config:
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        name = place.strip("`").removeprefix("$.")
+        if "unknown field" in message:
+            field = message.rpartition("`")[0].rpartition("`")[2]
+            message = f"unknown field {field}{nearest(field, ('model', 'backend', 'pinned', 'options'))}"
+        origin = origins.get(name)
+        raise ConfigError(f"{origin + ': ' if origin else ''}{name}: {message.replace('`', '')}") from None

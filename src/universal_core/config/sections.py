@@ -1,0 +1,141 @@
+"""What can be configured: one frozen Struct a section, whose field descriptions are the documentation."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the configuration."""
+
+
+class ServerConfig(Section, frozen=True, kw_only=True):
+    """Where the server listens and what it accepts."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one.")] = 11540
+    certfile: Annotated[str | None, Meta(description="TLS certificate chain (PEM); HTTPS when set.")] = None
+    keyfile: Annotated[str | None, Meta(description="TLS private key (PEM).")] = None
+    max_body_bytes: Annotated[Count, Meta(description="Largest request body, in bytes.")] = 64 * 1024 * 1024
+    keepalive: Annotated[
+        Seconds, Meta(description="Seconds of silence after which a stream gets a comment line, so that nothing cuts it.")
+    ] = 5.0
+    drain_timeout: Annotated[
+        Seconds, Meta(description="Seconds that running requests get to finish when the server stops.")
+    ] = 30.0
+
+
+class PoolConfig(Section, frozen=True, kw_only=True):
+    """Which models may be in memory, and for how long."""
+
+    unload_timeout: Annotated[
+        Seconds, Meta(description="Seconds without a request after which a model is unloaded; 0 keeps it for ever.")
+    ] = 300.0
+    cleanup_interval: Annotated[
+        Annotated[float, Meta(gt=0)], Meta(description="Seconds between two looks for idle models.")
+    ] = 30.0
+    queue_limit: Annotated[Count, Meta(description="Requests that may wait for one model; more are refused (429).")] = 512
+    load_timeout: Annotated[Seconds, Meta(description="Seconds that a request waits for its model to load (504).")] = 600.0
+    request_timeout: Annotated[
+        Seconds, Meta(description="Seconds that a request may take once its model is loaded (504); 0 means no limit.")
+    ] = 0.0
+    retry_delay: Annotated[
+        Seconds, Meta(description="Seconds for which a failed load answers further requests without another try.")
+    ] = 15.0
+    memory_limit: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Bytes that all models together may take; none means memory_share.")
+    ] = None
+    memory_share: Annotated[
+        float, Meta(gt=0, le=1, description="Share of the machine's (or container's) memory that models may take.")
+    ] = 0.9
+
+
+class WorkersConfig(Section, frozen=True, kw_only=True):
+    """How model processes are run."""
+
+    device: Annotated[str, Meta(description="Where models run unless they say otherwise: auto, cpu, cuda, cuda:N, mps.")] = (
+        "auto"
+    )
+    fork: Annotated[
+        bool, Meta(description="Fork workers from a process with the imports done; false starts a new interpreter each.")
+    ] = True
+    stop_grace: Annotated[Seconds, Meta(description="Seconds between asking a worker to stop and killing it.")] = 5.0
+    hang_timeout: Annotated[
+        Seconds, Meta(description="Seconds that a model may go on with a cancelled job before its worker is killed.")
+    ] = 300.0
+    nursery_idle: Annotated[
+        Seconds, Meta(description="Seconds after which a nursery without workers ends; 0 keeps it.")
+    ] = 900.0
+
+
+class ModelsConfig(Section, frozen=True, kw_only=True):
+    """Defaults for all models."""
+
+    default: Annotated[str | None, Meta(description="Model for requests that name none.")] = None
+    preload: Annotated[tuple[str, ...], Meta(description="Models to load when the server starts.")] = ()
+    runtime_backend: Annotated[
+        str, Meta(description="Engine preferred where two claims have the same rank: pytorch, llama.cpp, ...")
+    ] = "pytorch"
+
+
+class HubConfig(Section, frozen=True, kw_only=True):
+    """The HuggingFace hub and its cache."""
+
+    offline: Annotated[bool, Meta(description="Never ask the hub; only what is cached or local is served.")] = False
+    cache: Annotated[
+        str | None, Meta(description="Cache folder; none means HF_HUB_CACHE, HF_HOME or TRANSFORMERS_CACHE, as usual.")
+    ] = None
+    timeout: Annotated[Seconds, Meta(description="Seconds to wait for the hub's answer about a model.")] = 10.0
+
+
+class PluginsConfig(Section, frozen=True, kw_only=True):
+    """Which plugins take part."""
+
+    block: Annotated[tuple[str, ...], Meta(description="Names of installed plugins that are not to be used.")] = ()
+
+
+class LoggingConfig(Section, frozen=True, kw_only=True):
+    """What is logged, and how."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is logged.")] = (
+        "info"
+    )
+    format: Annotated[Literal["text", "json"], Meta(description="One readable line, or one JSON object, an entry.")] = "text"
+    access: Annotated[bool, Meta(description="Log every request.")] = True
+
+
+class ModelConfig(Section, frozen=True, kw_only=True):
+    """One model by name: ``[model.NAME]`` in the file, where NAME is an alias or a model's own name."""
+
+    model: Annotated[str | None, Meta(description="The model that the alias stands for; none means NAME itself.")] = None
+    backend: Annotated[str | None, Meta(description="Backend that must run it, whatever the ranks.")] = None
+    pinned: Annotated[bool, Meta(description="Never unload it for being idle or to make room.")] = False
+    options: Annotated[dict[str, Any], Meta(description="Options of its backend.")] = {}
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The server's configuration."""
+
+    server: ServerConfig = ServerConfig()
+    pool: PoolConfig = PoolConfig()
+    workers: WorkersConfig = WorkersConfig()
+    models: ModelsConfig = ModelsConfig()
+    hub: HubConfig = HubConfig()
+    plugins: PluginsConfig = PluginsConfig()
+    logging: LoggingConfig = LoggingConfig()
+    model: dict[str, ModelConfig] = {}
+
+
+ALIASES = {
+    "UNIVERSAL_RUNTIME_HOST": "server.host",
+    "UNIVERSAL_RUNTIME_PORT": "server.port",
+    "MODEL_UNLOAD_TIMEOUT": "pool.unload_timeout",
+    "CLEANUP_CHECK_INTERVAL": "pool.cleanup_interval",
+    "RUNTIME_BACKEND": "models.runtime_backend",
+}
+"""Environment variables with a name of their own; every other setting is UNIVERSAL_RUNTIME_<SECTION>_<FIELD>."""

@@ -1,0 +1,40 @@
+"""Stop strings that may lie across the borders of tokens."""
+
+from collections.abc import Iterable
+
+
+class StopMatcher:
+    """Passes text on until a stop string appears in it; nothing of a stop string ever gets through.
+
+    Text is held back only while it may still become a stop string. An empty stop string is no stop string.
+    """
+
+    def __init__(self, stops: Iterable[str]) -> None:
+        self._stops = tuple(stop for stop in stops if stop)
+        self._longest = max(map(len, self._stops), default=0)
+        self._held = ""
+
+    def feed(self, text: str) -> tuple[str, bool]:
+        """Return the text that may go out now, and whether a stop string ended it."""
+        if not self._stops:
+            return text, False
+        text = self._held + text
+        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        if found:
+            self._held = ""
+            return text[: min(found)], True
+        kept = self._could_begin(text)
+        self._held = text[len(text) - kept :]
+        return text[: len(text) - kept], False
+
+    def flush(self) -> str:
+        """Return what was held back; to be called when no more text comes."""
+        held, self._held = self._held, ""
+        return held
+
+    def _could_begin(self, text: str) -> int:
+        """Return how many characters at the end may be the beginning of a stop string."""
+        for size in range(min(self._longest - 1, len(text)), 0, -1):
+            if any(stop.startswith(text[-size:]) for stop in self._stops):
+                return size
+        return 0

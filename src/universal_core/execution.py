@@ -1,0 +1,76 @@
+"""The core's own answers to load_model and run_task: a Backend's ``model``, and the method that bears the task's name."""
+
+import asyncio
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+import msgspec
+
+from universal_core.batching import Batcher, batching_of
+from universal_core.errors import BadRequest, TaskNotSupported
+from universal_core.hookspecs import hookimpl
+from universal_core.models import Backend, Claim, ModelInfo
+
+
+def options_for(backend: Backend, values: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """Return a backend's options as configured, checked against its Options.
+
+    Where the Options have a ``device`` that is not configured, it is the server's. Raises BadRequest.
+    """
+    known = {field.name for field in msgspec.structs.fields(backend.options)}
+    options = {"device": device, **values} if "device" in known and device != "auto" else dict(values)
+    try:
+        msgspec.convert(options, backend.options)
+    except msgspec.ValidationError as error:
+        names = f"; its options are {', '.join(sorted(known))}" if known else "; it has no options"
+        raise BadRequest(f"options of backend {backend.name}: {error}{names}".replace("`", ""), param="model") from None
+    return options
+
+
+class Execution:
+    """Runs any model that is a class with one method per task."""
+
+    def __init__(self, backends: Mapping[str, Backend], thread: Executor) -> None:
+        """``thread`` is the model's one thread: plain methods run on it, a job at a time."""
+        self._backends = backends
+        self._thread = thread
+        self._batchers: dict[str, Batcher] = {}
+
+    @hookimpl(trylast=True)
+    def load_model(self, info: ModelInfo, claim: Claim, options: Any) -> Any:
+        """Import the backend's class and construct it."""
+        module, _, name = self._backends[claim.backend].model.partition(":")
+        return getattr(importlib.import_module(module), name)(info, options)
+
+    @hookimpl(trylast=True)
+    def run_task(self, model: Any, task: str, request: Any) -> Any:
+        """Call the task's method; a batched one gets the request together with whatever else waits."""
+        method = method_of(model, task)
+        batching = batching_of(method)
+        if batching is None:
+            return method(request)
+        if task not in self._batchers:
+            self._batchers[task] = Batcher(method, batching, self._on_thread)
+        return self._batchers[task](request)
+
+    async def _on_thread(self, function: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def method_of(model: Any, task: str) -> Callable[[Any], Any]:
+    """Return the method that bears the task's name."""
+    method = getattr(model, task, None)
+    if task.startswith("_") or not callable(method):
+        raise TaskNotSupported(f"{type(model).__name__} has no method for the task {task!r}")
+    return method  # type: ignore[no-any-return]
+
+
+def runs_on_loop(model: Any, task: str) -> bool:
+    """Whether a task's method is called on the event loop (async, batched) rather than on the model's thread."""
+    method = getattr(model, task, None)
+    return (
+        inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method) or batching_of(method) is not None
+    )

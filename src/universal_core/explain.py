@@ -1,0 +1,63 @@
+"""Tells where a model is, who would run it and why, and whether it fits: what ``universal explain`` prints."""
+
+import msgspec
+
+from universal_core.errors import UniversalError
+from universal_core.memory import device, readable
+from universal_core.models import Claim, ModelInfo
+from universal_core.router import Router
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Everything that decides how a model is run."""
+
+    name: str
+    info: ModelInfo
+    claims: tuple[Claim, ...]
+    winner: Claim | None
+    device: str
+    memory_free: int
+    advice: str | None = None
+
+
+def explain(router: Router, name: str) -> Explanation:
+    """Return why a model is run the way it is. Raises ModelNotFound."""
+    found = router.find(name)
+    place, winner, advice = device("cpu"), None, None
+    try:
+        plan = router.choose(found, None)
+        winner, place = plan.claim, device(plan.device)
+    except UniversalError as error:
+        advice = error.message
+    return Explanation(found.name, found.info, found.claims, winner, place.type, place.free, advice)
+
+
+def lines(explanation: Explanation) -> list[str]:
+    """Return an explanation as lines to print."""
+    info = explanation.info
+    where = info.path or f"not downloaded yet ({readable(info.size_of('*'))} in all)"
+    text = [f"{explanation.name}", f"  found by   {info.source}: {where}"]
+    if info.revision:
+        text.append(f"  revision   {info.revision}")
+    if info.architectures:
+        text.append(f"  config     {', '.join(info.architectures)}")
+    for claim in explanation.claims:
+        mark = "winner" if claim is explanation.winner else "claim"
+        text.append(f"  {mark:<10} {claim.backend} (rank {claim.rank}): {claim.reason}")
+        text.append(f"  {'':<10} tasks: {', '.join(claim.tasks)}; {claim.slots} at once")
+        if info.path is None:
+            text.append(f"  {'':<10} downloads {readable(info.size_of(*claim.files))}")
+    if explanation.winner is not None:
+        text += _memory(explanation, explanation.winner)
+    if explanation.advice:
+        text.append(f"  {explanation.advice}")
+    return text
+
+
+def _memory(explanation: Explanation, claim: Claim) -> list[str]:
+    estimate = claim.memory
+    verdict = "fits" if estimate.total <= explanation.memory_free else "does not fit now"
+    return [
+        f"  memory     about {readable(estimate.total)} on {explanation.device} (weights {readable(estimate.weights)}, "
+        f"working memory {readable(estimate.working)}); {readable(explanation.memory_free)} free: {verdict}"
+    ]

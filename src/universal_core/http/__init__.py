@@ -1,0 +1,27 @@
+"""What plugins use to add endpoints: bodies read and checked, calls to models, streams, errors."""
+
+from universal_core.http.body import decode, read_bytes, read_json
+from universal_core.http.calls import answer, collect, open_call, runtime_of
+from universal_core.http.errors import error_response
+from universal_core.http.scope import caller, note, request_id
+from universal_core.http.stream import DONE, EventStream, comment, data, frames, until_disconnect
+
+__all__ = [
+    "DONE",
+    "EventStream",
+    "answer",
+    "caller",
+    "collect",
+    "comment",
+    "data",
+    "decode",
+    "error_response",
+    "frames",
+    "note",
+    "open_call",
+    "read_bytes",
+    "read_json",
+    "request_id",
+    "runtime_of",
+    "until_disconnect",
+]

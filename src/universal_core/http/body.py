@@ -1,0 +1,116 @@
+"""Reads and checks a request's body; what is wrong with it is told with the field, what was expected, and what to do."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+from starlette.requests import ClientDisconnect, Request
+
+from universal_core.config import nearest
+from universal_core.errors import BadRequest, PayloadTooLarge, RequestAborted, UnsupportedMediaType
+
+Body = TypeVar("Body")
+_FIELD = re.compile(r"unknown field `([^`]*)`")
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+_STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|[^.\[\]]+")
+
+
+async def read_json(request: Request, type: type[Body]) -> Body:
+    """Return the body as ``type``. Raises UnsupportedMediaType, PayloadTooLarge, BadRequest."""
+    media = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media != "application/json" and not media.endswith("+json"):
+        raise UnsupportedMediaType(f"expected Content-Type: application/json, got {media}")
+    return decode(await read_bytes(request), type)
+
+
+async def read_bytes(request: Request) -> bytes:
+    """Return the whole body, refusing one over the limit before it is all in memory."""
+    limit = request.app.state.runtime.config.server.max_body_bytes
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise PayloadTooLarge(f"the body is over the limit of {limit} bytes (server.max_body_bytes)")
+    except ClientDisconnect:
+        raise RequestAborted("the client went away while sending the body") from None
+    return bytes(body)
+
+
+def decode(data: bytes, type: type[Body]) -> Body:
+    """Return JSON as ``type``. Raises BadRequest that names the field."""
+    try:
+        return msgspec.json.decode(data, type=type)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), type) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+def _explained(message: str, type: Any) -> BadRequest:
+    message, _, place = message.partition(" - at ")
+    path = place.strip("`").removeprefix("$").removeprefix(".")
+    for pattern in (_FIELD, _MISSING):
+        if found := pattern.search(message):
+            return _about_field(found[1], path, type, missing=pattern is _MISSING)
+    if message.startswith("Invalid "):
+        choices = sorted({str(choice) for choice in _choices(type, path)})
+        if choices:
+            message += f"; expected one of {', '.join(choices)}"
+    return BadRequest(f"{path or 'the body'}: {_plain(message)}", param=path or None)
+
+
+def _about_field(field: str, path: str, type: Any, *, missing: bool) -> BadRequest:
+    full = f"{path}.{field}" if path else field
+    if missing:
+        return BadRequest(f"{full} is required", param=full)
+    known = {name for node in _walk(type, path) for name in _fields(node)}
+    hint = nearest(field, known) if known else ""
+    return BadRequest(f"unknown field {full}{hint if 'did you mean' in hint else ''}; remove it", param=full)
+
+
+def _plain(message: str) -> str:
+    text = message.replace("`", "")
+    return text[:1].lower() + text[1:]
+
+
+def _walk(type: Any, path: str) -> list[inspect.Type]:
+    """Return the types that may stand at a path such as ``messages[0].role``."""
+    nodes = [inspect.type_info(type)]
+    for step in _STEP.findall(path):
+        nodes = [inner for node in nodes for inner in _inside(node, step)]
+    return [flat for node in nodes for flat in _flatten(node)]
+
+
+def _flatten(node: inspect.Type) -> Iterator[inspect.Type]:
+    if isinstance(node, inspect.Metadata):
+        yield from _flatten(node.type)
+    elif isinstance(node, inspect.UnionType):
+        for inner in node.types:
+            yield from _flatten(inner)
+    else:
+        yield node
+
+
+def _inside(node: inspect.Type, step: str) -> Iterator[inspect.Type]:
+    for flat in _flatten(node):
+        if isinstance(flat, inspect.StructType):
+            yield from (field.type for field in flat.fields if field.encode_name == step)
+            if flat.tag_field == step and flat.tag is not None:
+                yield inspect.LiteralType((flat.tag,))
+        elif isinstance(flat, inspect.DictType):
+            yield flat.value_type
+        elif isinstance(flat, inspect.ListType | inspect.VarTupleType) and step.startswith("["):
+            yield flat.item_type
+
+
+def _fields(node: inspect.Type) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in node.fields) if isinstance(node, inspect.StructType) else ()
+
+
+def _choices(type: Any, path: str) -> Iterator[Any]:
+    for node in _walk(type, path):
+        if isinstance(node, inspect.LiteralType):
+            yield from node.values

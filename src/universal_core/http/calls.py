@@ -1,0 +1,50 @@
+"""From a checked request to a model's answer, with all that HTTP adds: the caller, the log, a client that leaves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from universal_core.http.scope import caller, note, request_id
+from universal_core.http.stream import server_timing, until_disconnect
+from universal_core.messages import Message
+from universal_core.messages import Request as TaskRequest
+from universal_core.router import Call
+from universal_core.runtime import Runtime
+
+_encoder = msgspec.json.Encoder()
+
+
+def runtime_of(request: Request) -> Runtime:
+    """Return the runtime that serves a request."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+async def open_call(request: Request, model: str | None, task: str, message: TaskRequest) -> Call:
+    """Return the call that will answer; everything that can be refused beforehand has been."""
+    router = runtime_of(request).router
+    plan = await router.plan(model, task)
+    note(request, model=plan.name)
+    return router.call(plan, task, message, key=caller(request), request_id=request_id(request))
+
+
+async def collect(request: Request, call: Call) -> list[Message]:
+    """Return all that a call gives; the model stops when the client goes away."""
+
+    async def everything() -> list[Message]:
+        async with call:
+            return [message async for batch in call.batches() for message in batch]
+
+    return await until_disconnect(request, everything())
+
+
+def answer(value: Any, calls: Sequence[Call] = (), headers: dict[str, str] | None = None) -> Response:
+    """Return a value as a JSON response, with the times that its calls took: of several, the longest."""
+    headers = dict(headers or {})
+    if calls:
+        names = {name for call in calls for name in call.timings}
+        headers["server-timing"] = server_timing({n: max(call.timings.get(n, 0.0) for call in calls) for n in names})
+    return Response(_encoder.encode(value), 200, headers, media_type="application/json")

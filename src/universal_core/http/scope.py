@@ -1,0 +1,84 @@
+"""What surrounds every request: its id, its time, and its line in the log."""
+
+import logging
+import time
+import uuid
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("universal_core.access")
+
+ID = "universal.request_id"
+NOTES = "universal.notes"
+_LONGEST_ID = 128
+
+
+class RequestScope:
+    """ASGI middleware: gives each request an id, measures it, and logs it when it is over."""
+
+    def __init__(self, app: ASGIApp, access: bool = True) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, with ``x-request-id`` and ``server-timing`` on the response."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        number = scope[ID] = _request_id(scope)
+        notes: dict[str, Any] = {}
+        scope[NOTES] = notes
+        status = 499
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message.setdefault("headers", [])
+                headers.append((b"x-request-id", number.encode("latin-1")))
+                if not any(name == b"server-timing" for name, _ in headers):
+                    headers.append((b"server-timing", b"total;dur=%.1f" % ((time.perf_counter() - began) * 1000)))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        finally:
+            if self._access:
+                self._log(scope, status, time.perf_counter() - began, notes)
+
+    @staticmethod
+    def _log(scope: Scope, status: int, seconds: float, notes: dict[str, Any]) -> None:
+        status = 499 if notes.pop("aborted", False) else status
+        client = scope.get("client") or ("-",)
+        extra = {"status": status, "ms": round(seconds * 1000, 1), **notes, "client": client[0], "request_id": scope[ID]}
+        log.info("%s %s", scope["method"], scope["path"], extra=extra)
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the client's own id, where it is short and printable, or a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and 0 < len(value) <= _LONGEST_ID:
+            text: str = value.decode("latin-1")
+            if text.isascii() and text.isprintable():
+                return text
+    return f"req_{uuid.uuid4().hex}"
+
+
+def request_id(request: Request) -> str:
+    """Return the id of a request."""
+    found: str = request.scope[ID]
+    return found
+
+
+def note(request: Request, **values: Any) -> None:
+    """Add values to the request's line in the access log."""
+    request.scope[NOTES].update(values)
+
+
+def caller(request: Request) -> str:
+    """Return who is asking, for fair turns: the API key, or else the address."""
+    key = request.headers.get("authorization") or request.headers.get("x-api-key")
+    return key or (request.client.host if request.client else "")

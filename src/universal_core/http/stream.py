@@ -1,0 +1,126 @@
+"""Server-sent events: sent as they come, kept alive while nothing comes, and stopped when the client goes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from universal_core.errors import RequestAborted, UniversalError
+from universal_core.http.errors import error_response
+from universal_core.http.scope import note
+from universal_core.messages import Message
+from universal_core.router import Call
+
+Value = TypeVar("Value")
+DONE = b"data: [DONE]\n\n"
+_encoder = msgspec.json.Encoder()
+
+
+def data(value: Any) -> bytes:
+    """Return an event with a JSON value."""
+    return b"data: " + _encoder.encode(value) + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """Return a line that clients ignore and that keeps connections open."""
+    return b": " + text.replace("\n", " ").encode() + b"\n\n"
+
+
+async def frames(call: Call, write: Callable[[Sequence[Message]], bytes], keepalive: float) -> AsyncGenerator[bytes]:
+    """Yield a call's events as bytes, and comments that say what is happening while none come."""
+    entering = asyncio.ensure_future(call.__aenter__())
+    try:
+        while not (await asyncio.wait({entering}, timeout=keepalive or None))[0]:
+            yield comment(call.status)
+        entering.result()
+        async for batch in call.batches(keepalive or None):
+            yield write(batch) if batch else comment(call.status)
+    finally:
+        entering.cancel()
+        with suppress(asyncio.CancelledError, UniversalError):
+            await entering
+        await call.__aexit__()
+
+
+class EventStream(Response):
+    """A response of server-sent events.
+
+    Its headers go out with the first bytes, so that an error before them is answered with a status of its own; one
+    that comes later is the last event.
+    """
+
+    def __init__(self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None) -> None:
+        self._request = request
+        self._frames = frames
+        self._timings = timings
+        self._started = False
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the events or the client end."""
+        try:
+            await until_disconnect(self._request, self._send_all(send))
+        except RequestAborted:
+            return
+        except UniversalError as error:
+            if not self._started:
+                await error_response(error)(scope, receive, send)
+                return
+            note(self._request, error=error.code)
+            await self._send(send, data(error.body()))
+        if self._started:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_all(self, send: Send) -> None:
+        try:
+            async for frame in self._frames:
+                if frame:
+                    await self._send(send, frame)
+        finally:
+            await self._frames.aclose()
+
+    async def _send(self, send: Send, frame: bytes) -> None:
+        if not self._started:
+            self._started = True
+            headers = [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),
+            ]
+            if self._timings is not None:
+                headers.append((b"server-timing", server_timing(self._timings).encode()))
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": frame, "more_body": True})
+
+
+async def until_disconnect(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
+    """Return what the work returns, or cancel it and raise RequestAborted when the client goes away."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        note(request, aborted=True)
+        raise RequestAborted("the client went away")
+    finally:
+        watching.cancel()
+        working.cancel()
+        with suppress(asyncio.CancelledError, UniversalError):
+            await working
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def server_timing(timings: dict[str, float]) -> str:
+    """Return the Server-Timing header: queue, load, prefill and generate, in milliseconds."""
+    names = ("queue", "load", "prefill", "generate")
+    return ", ".join(f"{name};dur={timings.get(name, 0.0) * 1000:.1f}" for name in names)

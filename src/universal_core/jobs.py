@@ -1,0 +1,189 @@
+"""A job inside the worker: one request being answered, in whichever of the three ways the model's method works."""
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import aclosing
+from typing import Any
+
+from universal_core.errors import Failure, InternalError, UniversalError
+from universal_core.execution import runs_on_loop
+from universal_core.frames import WINDOW, Batch, Emitted, Ended, Run, pack, unpack
+from universal_core.messages import Finish, GenerationRequest, Message, Text
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Collects what jobs produce, and sends all of one turn of the loop as one frame."""
+
+    def __init__(self, send: Callable[[Batch], None]) -> None:
+        self._send = send
+        self._items: list[Emitted | Ended] = []
+
+    def put(self, item: Emitted | Ended) -> None:
+        """Add an item to the next frame."""
+        if not self._items:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._items.append(item)
+
+    def _flush(self) -> None:
+        items, self._items = self._items, []
+        self._send(Batch(items))
+
+
+class Job:
+    """One request being answered; its events wait while the reader has not granted room for more."""
+
+    def __init__(self, number: int, outbox: Outbox) -> None:
+        self.number = number
+        self.late = 0
+        self._outbox = outbox
+        self._credit = WINDOW
+        self._waiting: deque[Message] = deque()
+        self._room = threading.Semaphore(WINDOW)
+        self._drained = asyncio.Event()
+        self._cancelled = False
+        self._running: asyncio.Task[None] | None = None
+
+    def grant(self, count: int) -> None:
+        """Let this many more events go."""
+        self._credit += count
+        while self._waiting and self._credit > 0:
+            self._forward(self._waiting.popleft())
+        if not self._waiting:
+            self._drained.set()
+
+    def cancel(self) -> None:
+        """Stop within one step: an async method at its next await, a plain generator when its step returns."""
+        self._cancelled = True
+        self._room.release()
+        self._drained.set()
+        if self._running is not None:
+            self._running.cancel()
+
+    async def run(self, run_task: Callable[..., Any], model: Any, frame: Run, thread: Executor) -> None:
+        """Answer the frame's request through the run_task hook, and tell how it ended."""
+        failure: Failure | None = None
+        try:
+            await self._answer(run_task, model, frame, thread)
+            await self._settle()
+        except asyncio.CancelledError:
+            pass  # cancel() did this; the client is gone and wants no reason
+        except UniversalError as error:
+            failure = error.to_failure()
+        except Exception as error:  # noqa: BLE001 - the worker's boundary: whatever a model raises ends this job alone
+            log.exception("%s failed", frame.task, extra={"request_id": frame.request_id})
+            failure = InternalError(
+                f"the model failed in {frame.task}: {type(error).__name__}; the server's log has the details"
+            ).to_failure()
+        finally:
+            self._outbox.put(Ended(self.number, failure, self.late))
+
+    async def _answer(self, run_task: Callable[..., Any], model: Any, frame: Run, thread: Executor) -> None:
+        loop = asyncio.get_running_loop()
+        request = unpack(frame.schema, frame.data)
+
+        def ask() -> Any:
+            return run_task(model=model, task=frame.task, request=request)
+
+        if not runs_on_loop(model, frame.task):
+            await loop.run_in_executor(thread, self._produce, ask, request, loop)
+        elif not self._cancelled:
+            self._running = asyncio.current_task()
+            await self._take(ask(), request)
+
+    async def _settle(self) -> None:
+        """Wait until the reader has room for what it was not yet sent."""
+        while self._waiting and not self._cancelled:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def _take(self, answer: Any, request: Message) -> None:
+        """Forward what an async method gives: events one by one, or a single result."""
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if not isinstance(answer, AsyncIterator):
+            for event in complete(answer, request):
+                self._put(event)
+            return
+        unfinished = _Unfinished(request)
+        async with aclosing(answer):  # type: ignore[type-var]
+            async for event in answer:
+                await self._settle()
+                self._put(unfinished.see(event))
+        for event in unfinished.rest():
+            self._put(event)
+
+    def _produce(self, ask: Callable[[], Any], request: Message, loop: asyncio.AbstractEventLoop) -> None:
+        """Forward what a plain method gives; runs on the model's thread."""
+        if self._cancelled:
+            return
+        events = complete(ask(), request)
+        try:
+            for event in events:
+                if self._cancelled:
+                    self.late += 1
+                    break
+                # Bounds what piles up here when the reader is slow; released as events leave.
+                self._room.acquire()
+                loop.call_soon_threadsafe(self._put, event)
+                if self._cancelled:
+                    break
+        finally:
+            events.close()
+
+    def _put(self, event: Message) -> None:
+        if self._cancelled:
+            return
+        if self._credit > 0 and not self._waiting:
+            self._forward(event)
+        else:
+            self._waiting.append(event)
+
+    def _forward(self, event: Message) -> None:
+        self._credit -= 1
+        self._room.release()
+        self._outbox.put(Emitted(self.number, *pack(event)))
+
+
+class _Unfinished:
+    """Turns bare strings into Text, and knows which answers of a generation have not been given a Finish."""
+
+    def __init__(self, request: Message) -> None:
+        self._open = set(range(request.n)) if isinstance(request, GenerationRequest) else set()
+
+    def see(self, event: Any) -> Message:
+        """Return the event as a Message."""
+        if isinstance(event, str):
+            return Text(text=event)
+        if isinstance(event, Finish):
+            self._open.discard(event.index)
+        if not isinstance(event, Message):
+            raise TypeError(f"a model gave {type(event).__name__}; expected str, an Event or a Result")
+        return event
+
+    def rest(self) -> list[Message]:
+        """Return the Finish events that the model left out: it stopped by itself."""
+        return [Finish(reason="stop", index=index) for index in sorted(self._open)]
+
+
+def complete(answer: Any, request: Message) -> Any:
+    """Yield the messages of a plain answer: a result, a string, or an iterable of events."""
+    if isinstance(answer, Message) and not isinstance(answer, Text):
+        yield answer
+        return
+    unfinished = _Unfinished(request)
+    events = iter([answer] if isinstance(answer, str | Text) else answer)
+    try:
+        for event in events:
+            yield unfinished.see(event)
+    finally:
+        close = getattr(events, "close", None) if isinstance(events, Iterator) else None
+        if close is not None:
+            close()
+    yield from unfinished.rest()

@@ -1,0 +1,1 @@
+"""OpenAI's endpoints: built-in plugins that answer register_routes, one file an endpoint family."""

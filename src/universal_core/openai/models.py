@@ -1,0 +1,152 @@
+"""GET /v1/models and /v1/models/{id}, POST /v1/models/load and /v1/models/unload."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from universal_core.config import ModelConfig
+from universal_core.errors import ModelNotFound
+from universal_core.hookspecs import hookimpl
+from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
+from universal_core.models import ModelInfo
+from universal_core.pool import Entry, Plan
+from universal_core.runtime import Runtime
+
+PROGRESS_INTERVAL = 0.25
+
+
+class ModelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of load and unload."""
+
+    model: str
+    stream: bool | None = None
+
+
+class ModelObject(msgspec.Struct, kw_only=True):
+    """A model as OpenAI lists it, and what is known of it here."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "universal"
+    state: str
+    tasks: tuple[str, ...] = ()
+    backend: str | None = None
+    size_bytes: int = 0
+
+
+class ModelList(msgspec.Struct):
+    """OpenAI's list of models."""
+
+    data: list[ModelObject]
+    object: Literal["list"] = "list"
+
+
+class Progress(msgspec.Struct, omit_defaults=True):
+    """How far a load is."""
+
+    model: str
+    status: str
+    stage: str
+    fraction: float | None = None
+
+
+def _object(runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelConfig | None) -> ModelObject:
+    loaded = [item for item in runtime.pool.entries.values() if item.plan.name == name]
+    found = ModelObject(id=name, state=loaded[0].state if loaded else "configured" if entry else "cached")
+    if info is not None:
+        owner = info.ref.name.rpartition("/")[0]
+        found.owned_by = owner if owner and not info.ref.is_path else "local" if info.ref.is_path else "universal"
+        found.created, found.size_bytes = info.created, info.size_of("*")
+        claims = runtime.plugins.claims(info) if not loaded else []
+        if claims:
+            found.backend = claims[0].backend
+            found.tasks = tuple(dict.fromkeys(task for claim in claims for task in claim.tasks))
+    if loaded:
+        found.backend = loaded[0].plan.claim.backend
+        found.tasks = tuple(dict.fromkeys(task for item in loaded for task in item.plan.claim.tasks))
+    return found
+
+
+async def list_models(request: Request) -> Response:
+    """List what is loaded, cached and configured."""
+    runtime = runtime_of(request)
+
+    def objects() -> list[ModelObject]:
+        known = runtime.known_models()
+        return [_object(runtime, name, *known[name]) for name in sorted(known)]
+
+    return answer(ModelList(await asyncio.to_thread(objects)))
+
+
+async def get_model(request: Request) -> Response:
+    """Describe one model; one that is known only to the hub is found too."""
+    runtime, name = runtime_of(request), request.path_params["model"]
+
+    def find() -> ModelObject:
+        found = runtime.router.find(name)
+        return _object(runtime, found.name, found.info, runtime.config.model.get(name))
+
+    found = await asyncio.to_thread(find)
+    if found.state == "cached" and (await asyncio.to_thread(runtime.router.find, name)).info.path is None:
+        found.state = "remote"
+    return answer(found)
+
+
+async def load_model(request: Request) -> Response:
+    """Load a model and answer when it is ready; with ``stream`` the progress comes as events."""
+    body = await read_json(request, ModelBody)
+    runtime = runtime_of(request)
+    plan = await runtime.router.plan(body.model)
+    note(request, model=plan.name)
+    if body.stream:
+        return EventStream(request, _progress(runtime, plan))
+    await until_disconnect(request, runtime.pool.load(plan))
+    return answer(_object(runtime, plan.name, plan.info, None))
+
+
+async def _progress(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:
+    """Yield the load's progress whenever it has changed, then the model."""
+    entries: list[Entry] = []
+    loading = asyncio.ensure_future(runtime.pool.load(plan, entries.append))
+    last = None
+    try:
+        while not (await asyncio.wait({loading}, timeout=PROGRESS_INTERVAL))[0]:
+            progress = entries[0].progress if entries else None
+            if progress is not None and progress != last:
+                last = progress
+                yield data(Progress(plan.name, "loading", progress.stage, progress.fraction))
+        loading.result()
+        yield data(Progress(plan.name, "ready", "ready", 1.0))
+    finally:
+        loading.cancel()
+
+
+async def unload_model(request: Request) -> Response:
+    """End a model's worker; what runs on it gets an error."""
+    body = await read_json(request, ModelBody)
+    runtime = runtime_of(request)
+    note(request, model=body.model)
+    entries = [entry for entry in runtime.pool.entries.values() if body.model in (entry.plan.name, entry.plan.info.id)]
+    if not entries:
+        loaded = ", ".join(sorted({entry.plan.name for entry in runtime.pool.entries.values()}))
+        raise ModelNotFound(f"{body.model!r} is not loaded; loaded are: {loaded or 'none'}", param="model")
+    name = entries[0].plan.name
+    await runtime.pool.unload(name, "asked for")
+    return answer({"id": name, "object": "model", "state": "unloaded"})
+
+
+@hookimpl
+def register_routes(runtime: Runtime) -> Iterable[BaseRoute]:
+    """Add the endpoints."""
+    return [
+        Route("/v1/models", list_models, methods=["GET"]),
+        Route("/v1/models/load", load_model, methods=["POST"]),
+        Route("/v1/models/unload", unload_model, methods=["POST"]),
+        Route("/v1/models/{model:path}", get_model, methods=["GET"]),
+    ]

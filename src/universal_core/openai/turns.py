@@ -1,0 +1,139 @@
+"""A conversation's turns as OpenAI writes them, and as the domain has them."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from universal_core.errors import BadRequest
+from universal_core.messages import AudioPart, ChatMessage, ImagePart, Part, TextPart, ToolInvocation
+
+
+class _Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the request body."""
+
+
+class TextContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="text", tag_field="type"):
+    """``{"type": "text", "text": …}``."""
+
+    text: str
+
+    def to_part(self, place: str) -> Part:
+        """Return the domain's part."""
+        return TextPart(text=self.text)
+
+
+class RefusalContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="refusal", tag_field="type"):
+    """What an assistant refused with in an earlier turn."""
+
+    refusal: str
+
+    def to_part(self, place: str) -> Part:
+        """Return the words, which is all that a model can make of it."""
+        return TextPart(text=self.refusal)
+
+
+class ImageUrl(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a picture is."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImageContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="image_url", tag_field="type"):
+    """``{"type": "image_url", "image_url": {"url": …}}``."""
+
+    image_url: ImageUrl
+
+    def to_part(self, place: str) -> Part:
+        """Return the domain's part."""
+        return ImagePart(url=self.image_url.url, detail=self.image_url.detail or "auto")
+
+
+class InputAudio(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recording."""
+
+    data: str
+    format: str
+
+
+class AudioContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="input_audio", tag_field="type"):
+    """``{"type": "input_audio", "input_audio": {"data": …, "format": …}}``."""
+
+    input_audio: InputAudio
+
+    def to_part(self, place: str) -> Part:
+        """Return the domain's part."""
+        return AudioPart(data=self.input_audio.data, format=self.input_audio.format)
+
+
+class FileContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="file", tag_field="type"):
+    """A document; no model here reads files as such."""
+
+    file: dict[str, Any]
+
+    def to_part(self, place: str) -> Part:
+        """Refuse it by name."""
+        raise BadRequest(f"{place}: files are not supported; send their text as a text part", param=place)
+
+
+Content = TextContent | RefusalContent | ImageContent | AudioContent | FileContent
+
+
+class FunctionCall(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A function's name and its arguments as JSON text."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCallTurn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call that an assistant made in an earlier turn."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One message of the request."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | Annotated[list[Content], Meta(min_length=1)] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallTurn] | None = None
+    tool_call_id: str | None = None
+    # Answers of the SDK are sent back as they came; these are always null or empty there.
+    audio: None = None
+    function_call: None = None
+    annotations: list[Any] | None = None
+
+    def to_message(self, position: int) -> ChatMessage:
+        """Return the domain's message. Raises BadRequest for a turn that lacks what its role needs."""
+        place = f"messages[{position}]"
+        if self.content is None and self.role != "assistant":
+            raise BadRequest(f"{place}.content is required for role {self.role}", param=f"{place}.content")
+        if self.content is None and not self.tool_calls and self.refusal is None:
+            raise BadRequest(f"{place}.content is required where there are no tool_calls", param=f"{place}.content")
+        if self.role == "tool" and not self.tool_call_id:
+            raise BadRequest(f"{place}.tool_call_id is required for role tool", param=f"{place}.tool_call_id")
+        return ChatMessage(
+            role="system" if self.role == "developer" else self.role,
+            content=self._parts(place),
+            name=self.name,
+            reasoning=self.reasoning_content,
+            tool_calls=tuple(
+                ToolInvocation(id=call.id, name=call.function.name, arguments=call.function.arguments)
+                for call in self.tool_calls or ()
+            ),
+            tool_call_id=self.tool_call_id,
+        )
+
+    def _parts(self, place: str) -> tuple[Part, ...]:
+        if isinstance(self.content, str):
+            return (TextPart(text=self.content),)
+        if self.content is None:
+            return (TextPart(text=self.refusal),) if self.refusal else ()
+        return tuple(part.to_part(f"{place}.content[{at}]") for at, part in enumerate(self.content))

@@ -1,0 +1,137 @@
+"""Finds plugins by their entry points, keeps the broken ones from doing harm, and asks the others."""
+
+import importlib
+import logging
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import msgspec
+import pluggy
+
+from universal_core import hookspecs
+from universal_core.errors import UniversalError
+from universal_core.hookspecs import PROJECT
+from universal_core.models import Backend, Claim, ModelInfo
+
+log = logging.getLogger(__name__)
+
+SUPPORTED_API_VERSIONS = (1,)
+"""The plugin interface's versions that this core accepts: its own and the one before."""
+
+BUILT_INS = (
+    "universal_core.sources.hub",
+    "universal_core.sources.local",
+    "universal_core.openai.chat",
+    "universal_core.openai.completions",
+    "universal_core.openai.embeddings",
+    "universal_core.openai.models",
+    "universal_core.openai.health",
+)
+"""Modules of the core that answer hooks, asked after everybody else: pluggy asks the last registered first."""
+
+
+class Plugin(msgspec.Struct, frozen=True, kw_only=True):
+    """An installed plugin and what became of it: ``active``, ``blocked`` or ``quarantined`` (with the reason)."""
+
+    name: str
+    version: str
+    origin: str
+    state: str
+    error: str | None = None
+    hooks: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+class Plugins:
+    """All plugins, in the order in which they are asked."""
+
+    def __init__(self, block: Iterable[str] = (), *, http: bool = True) -> None:
+        """Load every plugin but the blocked ones; ``http=False`` leaves out what only the HTTP process needs."""
+        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self.installed: list[Plugin] = []
+        for module in BUILT_INS:
+            if http or ".openai." not in module:
+                self.manager.register(importlib.import_module(module), name=module)
+        for point in sorted(entry_points(group=PROJECT), key=lambda point: point.name, reverse=True):
+            self.installed.insert(0, self._load(point, blocked=point.name in set(block)))
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks, to be called with keyword arguments."""
+        return self.manager.hook
+
+    def _load(self, point: EntryPoint, *, blocked: bool) -> Plugin:
+        name, version = point.name, point.dist.version if point.dist else "?"
+        origin = point.dist.name if point.dist else point.value
+        plugin = Plugin(name=name, version=version, origin=origin, state="blocked")
+        if blocked:
+            self.manager.set_blocked(name)
+            return plugin
+        try:
+            module = point.load()
+            self._check_version(module)
+            self.manager.register(module, name=name)
+            self.manager.check_pending()
+            callers = self.manager.get_hookcallers(module) or []
+            tasks = {task for backend in self._backends_of(name) for task in backend.tasks}
+        except Exception as error:  # noqa: BLE001 - a plugin is foreign code: whatever it raises must not stop the server
+            log.warning("plugin %s (%s %s) is quarantined: %s", name, origin, version, error)
+            if self.manager.has_plugin(name):
+                self.manager.unregister(name=name)
+            return msgspec.structs.replace(plugin, state="quarantined", error=f"{type(error).__name__}: {error}")
+        hooks = tuple(sorted(caller.name for caller in callers))
+        return msgspec.structs.replace(plugin, state="active", hooks=hooks, tasks=tuple(sorted(tasks)))
+
+    @staticmethod
+    def _check_version(module: Any) -> None:
+        stated = getattr(module, "API_VERSION", None)
+        if stated not in SUPPORTED_API_VERSIONS:
+            known = " or ".join(map(str, SUPPORTED_API_VERSIONS))
+            raise ImportError(f"it states API_VERSION = {stated!r}, this core accepts {known}")
+
+    def _backends_of(self, name: str) -> list[Backend]:
+        return [backend for _, found in self.ask_each("register_backends", only=name) for backend in found or ()]
+
+    def ask_each(self, hook: str, *, only: str | None = None, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Ask the plugins one by one and yield name and answer; one that raises is logged and passed over."""
+        everyone = self.manager.get_plugins()
+        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
+            name = implementation.plugin_name
+            if only is not None and name != only:
+                continue
+            others = [plugin for plugin in everyone if plugin is not implementation.plugin]
+            try:
+                answers = self.manager.subset_hook_caller(hook, remove_plugins=others)(**arguments)
+                answer = answers[0] if isinstance(answers, list) and answers else answers or None
+                if isinstance(answer, Iterator):
+                    answer = list(answer)
+            except UniversalError:
+                raise
+            except Exception:
+                if only is not None:
+                    raise
+                log.exception("plugin %s failed in %s", name, hook)
+                continue
+            yield name, answer
+
+    def backends(self) -> dict[str, Backend]:
+        """Return every backend by name; of two with one name the first plugin's counts."""
+        found: dict[str, Backend] = {}
+        for name, backends in self.ask_each("register_backends"):
+            for backend in backends or ():
+                if backend.name in found:
+                    log.warning("plugin %s: a backend named %s exists already", name, backend.name)
+                found.setdefault(backend.name, backend)
+        return found
+
+    def claims(self, info: ModelInfo) -> list[Claim]:
+        """Ask everyone who would run the model; best claim first."""
+        found = [claim for _, claim in self.ask_each("claim_model", info=info) if claim is not None]
+        return sorted(found, key=lambda claim: (-claim.rank, claim.backend))
+
+    def tell(self, hook: str, **arguments: Any) -> None:
+        """Pass on news to everyone."""
+        for _ in self.ask_each(hook, **arguments):
+            pass

@@ -1,0 +1,305 @@
+"""The models that are alive, and who may use them: the one place that decides about loading, waiting and leaving."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from universal_core.budget import Budget
+from universal_core.config import Config
+from universal_core.errors import DeadlineExceeded, Draining, LoadFailed, UniversalError, from_failure
+from universal_core.launcher import Launcher
+from universal_core.memory import readable
+from universal_core.models import Backend, Claim, ModelInfo, Progress
+from universal_core.plugins import Plugins
+from universal_core.process import Stream, Worker, finished
+from universal_core.queueing import Queue
+
+log = logging.getLogger(__name__)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is to be run: what the Router decided, ready for the Pool."""
+
+    name: str
+    info: ModelInfo
+    claim: Claim
+    backend: Backend
+    options: dict[str, Any]
+    pinned: bool = False
+    device: str = "cpu"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two plans the same model in memory."""
+        return self.name, self.claim.backend
+
+
+class Entry:
+    """A model that is loading or loaded, with the queue before it."""
+
+    def __init__(self, plan: Plan, queue_limit: int) -> None:
+        self.plan = plan
+        self.queue = Queue(plan.claim.slots, queue_limit)
+        self.worker: Worker | None = None
+        self.loading: asyncio.Task[None] | None = None
+        self.progress = Progress("starting")
+        self.reserved = 0
+        self.users = 0
+        self.active = 0
+        self.used = time.monotonic()
+        self.gone = False
+
+    @property
+    def state(self) -> str:
+        """``loading`` or ``ready``."""
+        return "loading" if self.loading is not None and not self.loading.done() else "ready"
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses it or waits for it."""
+        return self.users == 0 and self.state == "ready"
+
+    @property
+    def memory(self) -> int:
+        """The bytes it takes, on the device that it runs on."""
+        if self.worker is None:
+            return 0
+        return self.worker.memory.system if self.plan.device == "cpu" else self.worker.memory.device
+
+    @property
+    def status(self) -> str:
+        """What somebody who waits is waiting for."""
+        if self.state == "loading":
+            return f"loading {self.plan.name}: {self.progress}"
+        return f"waiting for {self.plan.name}: {self.active} running, {self.queue.queued} queued"
+
+
+class Lease:
+    """The right to run one job on a loaded model; give it back with release."""
+
+    def __init__(self, entry: Entry, hang_timeout: float) -> None:
+        self.entry = entry
+        self._hang_timeout = hang_timeout
+        self._stream: Stream | None = None
+
+    def run(self, task: str, request: Any, request_id: str) -> Stream:
+        """Start the job that the lease is for."""
+        assert self.entry.worker is not None
+        self._stream = self.entry.worker.run(task, request, request_id)
+        return self._stream
+
+    def release(self) -> None:
+        """Give the slot back as soon as the worker has really stopped working on the job."""
+        if self._stream is None or self._stream.ended.done():
+            self._leave()
+            return
+        killer = asyncio.get_running_loop().call_later(self._hang_timeout, self._kill)
+        self._stream.ended.add_done_callback(lambda _: (killer.cancel(), self._leave()))
+
+    def _kill(self) -> None:
+        log.error("%s does not stop a cancelled job and is killed", self.entry.plan.name)
+        if self.entry.worker is not None:
+            self.entry.worker.kill()
+
+    def _leave(self) -> None:
+        entry = self.entry
+        entry.active -= 1
+        entry.users -= 1
+        entry.used = time.monotonic()
+        entry.queue.leave()
+
+
+class Pool:
+    """Loads each model once, keeps the memory budget, and lets idle models go."""
+
+    def __init__(self, config: Config, plugins: Plugins) -> None:
+        self.entries: dict[tuple[str, str], Entry] = {}
+        self.draining = False
+        self.launcher = Launcher(config)
+        self._config = config
+        self._plugins = plugins
+        self._budget = Budget(config.pool)
+        self._failures: dict[tuple[str, str], tuple[float, UniversalError]] = {}
+        self._room = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def lease(self, plan: Plan, key: str, watch: Callable[[Entry], None] = lambda entry: None) -> Lease:
+        """Wait for a slot of the model, loading it first where need be.
+
+        ``watch`` is told which entry is waited for. Raises QueueFull, Draining, LoadFailed, InsufficientMemory,
+        DeadlineExceeded.
+        """
+        while True:
+            entry = self._entry(plan)
+            entry.users += 1
+            watch(entry)
+            try:
+                await entry.queue.enter(key)
+            except BaseException:
+                entry.users -= 1
+                raise
+            entry.active += 1
+            lease = Lease(entry, self._config.workers.hang_timeout)
+            try:
+                await self._ready(entry)
+            except BaseException:
+                lease.release()
+                raise
+            if not entry.gone:
+                return lease
+            # It left while this request waited; the next round loads it again.
+            lease.release()
+
+    async def load(self, plan: Plan, watch: Callable[[Entry], None] = lambda entry: None) -> Entry:
+        """Load the model if it is not loaded; an earlier failure does not count."""
+        self._failures.pop(plan.key, None)
+        entry = self._entry(plan)
+        entry.users += 1
+        watch(entry)
+        try:
+            await self._ready(entry)
+        finally:
+            entry.users -= 1
+            entry.used = time.monotonic()
+        return entry
+
+    def _entry(self, plan: Plan) -> Entry:
+        if self.draining:
+            raise Draining("the server is shutting down; try again in a moment", retry_after=5)
+        entry = self.entries.get(plan.key)
+        if entry is None:
+            self._refuse_failed(plan)
+            entry = self.entries[plan.key] = Entry(plan, self._config.pool.queue_limit)
+            entry.loading = asyncio.create_task(self._load(entry))
+            entry.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return entry
+
+    def _refuse_failed(self, plan: Plan) -> None:
+        moment, error = self._failures.get(plan.key, (0.0, None))
+        if error is not None:
+            left = moment + self._config.pool.retry_delay - time.monotonic()
+            if left > 0:
+                raise type(error)(
+                    f"{error.message} (not tried again for {left:.0f} s; POST /v1/models/load tries at once)"
+                )
+            del self._failures[plan.key]
+
+    async def _ready(self, entry: Entry) -> None:
+        """Wait until the model is loaded; the load itself goes on when one who waits gives up."""
+        assert entry.loading is not None
+        limit = self._config.pool.load_timeout
+        if not await finished(entry.loading, limit):
+            raise DeadlineExceeded(f"{entry.plan.name} is still loading after {limit:.0f} s ({entry.progress}); try again later")
+        if entry.loading.cancelled():
+            raise LoadFailed(f"loading {entry.plan.name} was called off")
+        error = entry.loading.exception()
+        if isinstance(error, UniversalError):
+            raise from_failure(error.to_failure())
+        if error is not None:
+            raise error
+
+    async def _load(self, entry: Entry) -> None:
+        plan, began = entry.plan, time.monotonic()
+        worker = Worker()
+
+        def report(progress: Progress) -> None:
+            entry.progress = progress
+
+        try:
+            await self._reserve(entry)
+            await self.launcher.launch(worker, plan.backend, report)
+            await worker.load(plan.info, plan.claim, plan.options, report)
+        except BaseException as error:
+            self._remove(entry)
+            if isinstance(error, LoadFailed):
+                self._failures[plan.key] = (time.monotonic(), error)
+            if isinstance(error, UniversalError):
+                log.error("%s could not be loaded: %s", plan.name, error.message)
+            await worker.stop(0.0)
+            raise
+        entry.worker = worker
+        entry.reserved = entry.memory or plan.claim.memory.total
+        entry.used = time.monotonic()
+        seconds = entry.used - began
+        log.info("%s is ready: backend %s, %.1f s, %s", plan.name, plan.claim.backend, seconds, readable(entry.memory))
+        self._plugins.tell("model_loaded", info=plan.info, claim=plan.claim, seconds=seconds)
+        self._background(self._watch(entry, worker))
+
+    async def _reserve(self, entry: Entry) -> None:
+        """Set memory aside, unloading idle models, least recently used first, until there is room."""
+        async with self._room:
+            while True:
+                others = [other for other in self.entries.values() if other is not entry]
+                if self._budget.reserve(entry, others):
+                    return
+                victims = [other for other in others if other.idle and not other.plan.pinned]
+                victims = [other for other in victims if other.plan.device == entry.plan.device]
+                if not victims or not self._budget.would_fit(entry, others, victims):
+                    raise self._budget.refusal(entry, others)
+                victim = min(victims, key=lambda other: other.used)
+                entry.progress = Progress(f"unloading {victim.plan.name} to make room")
+                await self._unload(victim, f"to make room for {entry.plan.name}")
+
+    async def _watch(self, entry: Entry, worker: Worker) -> None:
+        """Notice that a worker died by itself."""
+        await worker.closed.wait()
+        if entry.gone:
+            return
+        self._remove(entry)
+        reason = await worker.exit_reason()
+        log.error("the worker of %s (pid %d) ended: %s", entry.plan.name, worker.pid, reason)
+        self._plugins.tell("model_unloaded", info=entry.plan.info, claim=entry.plan.claim, reason=reason)
+
+    def _remove(self, entry: Entry) -> None:
+        entry.gone = True
+        if self.entries.get(entry.plan.key) is entry:
+            del self.entries[entry.plan.key]
+
+    async def _unload(self, entry: Entry, reason: str) -> None:
+        self._remove(entry)
+        if entry.loading is not None and not entry.loading.done():
+            entry.loading.cancel()
+            await asyncio.wait([entry.loading])
+        if entry.worker is not None:
+            await entry.worker.stop(self._config.workers.stop_grace)
+            log.info("%s is unloaded: %s", entry.plan.name, reason)
+            self._plugins.tell("model_unloaded", info=entry.plan.info, claim=entry.plan.claim, reason=reason)
+
+    async def unload(self, name: str, reason: str) -> int:
+        """Unload every entry of this name, whatever runs on it; return how many there were."""
+        found = [entry for entry in self.entries.values() if entry.plan.name == name]
+        await asyncio.gather(*(self._unload(entry, reason) for entry in found))
+        return len(found)
+
+    async def sweep(self) -> None:
+        """Unload what has been idle for too long."""
+        limit = self._config.pool.unload_timeout
+        now = time.monotonic()
+        for entry in list(self.entries.values()):
+            if limit and entry.idle and not entry.plan.pinned and now - entry.used >= limit:
+                await self._unload(entry, f"idle for {now - entry.used:.0f} s")
+        self.launcher.sweep()
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, and wait until what runs is done, at most this long."""
+        self.draining = True
+        deadline = time.monotonic() + seconds
+        while any(entry.users for entry in self.entries.values()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Stop every worker."""
+        self.draining = True
+        await asyncio.gather(*(self._unload(entry, "the server stops") for entry in list(self.entries.values())))
+        for task in self._tasks:
+            task.cancel()
+        self.launcher.close()
+
+    def _background(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

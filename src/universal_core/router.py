@@ -1,0 +1,223 @@
+"""From a model's name and a task to a running job: finds the model, picks the claim, and waits for the worker."""
+
+import asyncio
+import difflib
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from universal_core.catalogue import KnownPlugin, plugin_for_model, plugin_for_task
+from universal_core.config import Config, ModelConfig
+from universal_core.errors import BadRequest, ModelNotFound, TaskNotSupported, UnsupportedField
+from universal_core.execution import options_for
+from universal_core.memory import accelerator
+from universal_core.messages import Message, Request
+from universal_core.models import Backend, Claim, ModelInfo, ModelRef
+from universal_core.plugins import Plugins
+from universal_core.pool import Entry, Lease, Plan, Pool
+
+KEPT_PLANS = 1024
+PLAN_LIFETIME = 5.0
+"""Seconds for which a plan of a model that is not loaded is believed; files may change on disk."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A model with all that is offered for it, best claim first."""
+
+    name: str
+    info: ModelInfo
+    claims: tuple[Claim, ...]
+    entry: ModelConfig
+
+
+class Router:
+    """Decides which backend runs a request, and runs it there."""
+
+    def __init__(self, config: Config, plugins: Plugins, pool: Pool) -> None:
+        self._config = config
+        self._plugins = plugins
+        self._pool = pool
+        self._backends = plugins.backends()
+        self._plans: dict[tuple[str, str], tuple[float, Plan]] = {}
+
+    async def plan(self, text: str | None, task: str | None = None) -> Plan:
+        """Return how a model is to be run for a task, or for whatever it does best.
+
+        Raises ModelNotFound, TaskNotSupported, BadRequest.
+        """
+        name = text or self._config.models.default
+        if not name:
+            raise BadRequest("name a model, for instance universal/starter; GET /v1/models lists them", param="model")
+        moment, plan = self._plans.get((name, task or ""), (0.0, None))
+        if plan is not None and (plan.key in self._pool.entries or time.monotonic() - moment < PLAN_LIFETIME):
+            return plan
+        # Sources read disks and ask the hub: never on the event loop.
+        plan = await asyncio.to_thread(self._make_plan, name, task)
+        while len(self._plans) >= KEPT_PLANS:
+            del self._plans[next(iter(self._plans))]
+        self._plans[name, task or ""] = (time.monotonic(), plan)
+        return plan
+
+    def find(self, name: str) -> Found:
+        """Return the model of this name and every claim to it. Raises ModelNotFound; may read disks and the network."""
+        entry = self._config.model.get(name, ModelConfig())
+        ref = ModelRef.parse(entry.model or name)
+        info = self._plugins.hook.find_model(ref=ref)
+        if info is None:
+            raise ModelNotFound(f"model {name!r} was not found{self._near(name)}. A private model of the hub needs HF_TOKEN", param="model")
+        claims = self._plugins.claims(info)
+        engine = self._config.models.runtime_backend
+        claims.sort(key=lambda claim: (-claim.rank, self._backends[claim.backend].engine != engine))
+        if entry.backend:
+            claims.sort(key=lambda claim: claim.backend != entry.backend)
+        return Found(name if name in self._config.model else info.id, info, tuple(claims), entry)
+
+    def _near(self, name: str) -> str:
+        known = [info.id for _, found in self._plugins.ask_each("list_models") for info in found or ()]
+        known += self._config.model
+        close = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.4)
+        close += [other for other in dict.fromkeys(known) if name.lower() in other.lower() and other not in close][:3]
+        return f"; on this machine are {', '.join(close)}" if close else "; GET /v1/models lists what is here"
+
+    def _make_plan(self, name: str, task: str | None) -> Plan:
+        found = self.find(name)
+        return self.choose(found, task)
+
+    def choose(self, found: Found, task: str | None) -> Plan:
+        """Return the plan for the best claim that offers the task. Raises TaskNotSupported, BadRequest."""
+        claims = found.claims
+        if found.entry.backend:
+            claims = tuple(claim for claim in claims if claim.backend == found.entry.backend)
+            if not claims:
+                raise TaskNotSupported(
+                    f"{found.name} is configured for backend {found.entry.backend}, which does not claim it", param="model"
+                )
+        if not claims:
+            raise TaskNotSupported(
+                f"no installed plugin runs {found.name}{_advice(plugin_for_model(found.info))}; "
+                f"`universal explain {found.name}` tells more",
+                param="model",
+            )
+        fitting = [claim for claim in claims if task is None or task in claim.tasks]
+        if not fitting:
+            raise TaskNotSupported(_cannot(found.name, task or "", claims), param="model")
+        backend = self._backends[fitting[0].backend]
+        options = options_for(backend, found.entry.options, self._config.workers.device)
+        return Plan(
+            name=found.name,
+            info=found.info,
+            claim=fitting[0],
+            backend=backend,
+            options=options,
+            pinned=found.entry.pinned,
+            device=self._device(backend, options),
+        )
+
+    def _device(self, backend: Backend, options: dict[str, Any]) -> str:
+        """Return where the model's memory is: only a backend with a ``device`` option leaves the processor."""
+        if "device" not in backend.options.__struct_fields__:
+            return "cpu"
+        found = accelerator(options.get("device", "auto"))
+        return found.type if found else "cpu"
+
+    def call(self, plan: Plan, task: str, request: Request, *, key: str = "", request_id: str = "") -> "Call":
+        """Return a request on its way to a model. Raises UnsupportedField for what the claim does not honour."""
+        refuse_unsupported(request, plan.claim)
+        return Call(self._pool, plan, task, request, key, request_id, self._config.pool.request_timeout)
+
+
+class Call:
+    """One request on its way to a model; use it as an async context manager, then read batches() or result()."""
+
+    def __init__(
+        self, pool: Pool, plan: Plan, task: str, request: Request, key: str, request_id: str, timeout: float
+    ) -> None:
+        self.plan = plan
+        self.timings: dict[str, float] = {}
+        self._pool = pool
+        self._task = task
+        self._request = request
+        self._key = key
+        self._request_id = request_id
+        self._timeout = timeout
+        self._entry: Entry | None = None
+        self._lease: Lease | None = None
+        self._began = time.perf_counter()
+
+    @property
+    def status(self) -> str:
+        """What the request is waiting for."""
+        if self._lease is not None:
+            return f"{self.plan.name} is working"
+        return self._entry.status if self._entry else "finding the model"
+
+    def _watch(self, entry: Entry) -> None:
+        self._entry = entry
+
+    async def __aenter__(self) -> "Call":
+        """Wait for the model and for a turn on it."""
+        loaded = self.plan.key in self._pool.entries
+        self._lease = await self._pool.lease(self.plan, self._key, self._watch)
+        self.timings["queue" if loaded else "load"] = self._lap()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the slot back; what still runs is cancelled."""
+        if self._lease is not None:
+            self._lease.release()
+
+    def _lap(self) -> float:
+        now = time.perf_counter()
+        lap, self._began = now - self._began, now
+        return lap
+
+    async def batches(self, patience: float | None = None) -> AsyncGenerator[list[Message]]:
+        """Yield events as they come, all that are there at a time.
+
+        An empty list means that ``patience`` seconds went by without any. Raises DeadlineExceeded.
+        """
+        assert self._lease is not None
+        deadline = time.monotonic() + self._timeout if self._timeout else None
+        async with aclosing(self._lease.run(self._task, self._request, self._request_id).batches(deadline, patience)) as found:
+            async for batch in found:
+                if batch and "prefill" not in self.timings:
+                    self.timings["prefill"] = self._lap()
+                yield batch
+        self.timings["generate"] = self._lap()
+
+    async def result(self) -> Message:
+        """Return the answer of a task that answers as a whole."""
+        found: Message | None = None
+        async for batch in self.batches():
+            found = batch[-1]
+        if found is None:
+            raise TaskNotSupported(f"{self.plan.name} gave no answer to {self._task}")
+        return found
+
+
+def refuse_unsupported(request: Request, claim: Claim) -> None:
+    """Raise UnsupportedField for the first field in use that a claim does not honour."""
+    honoured = set(claim.fields)
+    for feature, param in request.features().items():
+        if feature not in honoured:
+            raise UnsupportedField(
+                f"{param}: backend {claim.backend} does not support it for this model; leave it out"
+                + (f" (it supports {', '.join(sorted(honoured))})" if honoured else ""),
+                param=param,
+            )
+
+
+def _advice(plugin: KnownPlugin | None) -> str:
+    return f"; it looks like one for `{plugin.command}`" if plugin else ""
+
+
+def _cannot(name: str, task: str, claims: tuple[Claim, ...]) -> str:
+    able = "; ".join(f"{claim.backend} runs it for {', '.join(claim.tasks)}" for claim in claims)
+    plugin = plugin_for_task(task)
+    hint = f". Models for {task} come with `{plugin.command}`" if plugin else ""
+    return f"{name} cannot be used for {task}: {able}{hint}"
+
+

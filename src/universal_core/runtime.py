@@ -1,0 +1,138 @@
+"""The composition root: configuration, plugins, pool and router, put together and kept running."""
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from universal_core.config import Config, ModelConfig
+from universal_core.errors import UniversalError
+from universal_core.memory import device, readable
+from universal_core.models import ModelInfo
+from universal_core.plugins import Plugins
+from universal_core.pool import Entry, Pool
+from universal_core.router import Router
+
+log = logging.getLogger(__name__)
+
+
+class ModelState(msgspec.Struct, frozen=True):
+    """A model in memory, as /health shows it."""
+
+    id: str
+    task: str
+    tasks: tuple[str, ...]
+    backend: str
+    state: str
+    memory_bytes: int
+    idle_seconds: float
+    active: int
+    queued: int
+    pinned: bool
+
+
+class Runtime:
+    """Everything that a running server consists of, apart from HTTP."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.version = version("universal-core")
+        apply_hub(config)
+        self.plugins = Plugins(config.plugins.block)
+        self.pool = Pool(config, self.plugins)
+        self.router = Router(config, self.plugins, self.pool)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to look for idle models, and to load the ones that are to be there from the start."""
+        self._tasks.append(asyncio.create_task(self._sweep()))
+        if self.config.models.preload:
+            self._tasks.append(asyncio.create_task(self._preload()))
+
+    async def stop(self) -> None:
+        """End every worker and task."""
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.pool.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.pool.cleanup_interval)
+            await self.pool.sweep()
+
+    async def _preload(self) -> None:
+        for name in self.config.models.preload:
+            try:
+                await self.pool.load(await self.router.plan(name))
+            except UniversalError as error:
+                log.error("preloading %s failed: %s", name, error.message)
+
+    def models(self) -> list[ModelState]:
+        """Return the state of every model in memory."""
+        now = time.monotonic()
+        return [_state(entry, now) for entry in self.pool.entries.values()]
+
+    def known_models(self) -> dict[str, tuple[ModelInfo | None, ModelConfig | None]]:
+        """Return everything that can be named: in memory, on this machine, configured. Reads disks."""
+        known: dict[str, tuple[ModelInfo | None, ModelConfig | None]] = {}
+        for _, found in self.plugins.ask_each("list_models"):
+            for info in found or ():
+                known.setdefault(info.id, (info, None))
+        for name, entry in self.config.model.items():
+            known[name] = (known.get(name, (None, None))[0], entry)
+        for entry in self.pool.entries.values():
+            known[entry.plan.name] = (entry.plan.info, self.config.model.get(entry.plan.name))
+        return known
+
+    def device_info(self) -> dict[str, Any]:
+        """Return the device that models run on and what they take there, sizes as people read them."""
+        found = device(self.config.workers.device)
+        here = [entry for entry in self.pool.entries.values() if entry.plan.device == found.type]
+        return {
+            "type": found.type,
+            "name": found.name,
+            "memory_allocated": readable(sum(entry.memory for entry in here)),
+            "memory_reserved": readable(sum(max(entry.reserved, entry.memory) for entry in here)),
+            "memory_total": readable(found.total),
+            "memory_free": readable(found.free),
+        }
+
+
+def _state(entry: Entry, now: float) -> ModelState:
+    claim = entry.plan.claim
+    return ModelState(
+        id=entry.plan.name,
+        task=claim.tasks[0],
+        tasks=claim.tasks,
+        backend=claim.backend,
+        state=entry.state,
+        memory_bytes=entry.memory,
+        idle_seconds=round(now - entry.used, 1) if entry.idle else 0.0,
+        active=entry.active,
+        queued=entry.queue.queued,
+        pinned=entry.plan.pinned,
+    )
+
+
+def apply_hub(config: Config) -> None:
+    """Tell huggingface_hub, in this process and in every worker, where its cache is and whether it may go online.
+
+    The library reads its environment when it is imported, so this comes before.
+    """
+    if config.hub.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    old = os.environ.get("TRANSFORMERS_CACHE")
+    cache = config.hub.cache or (old if not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() else None)
+    if cache:
+        os.environ["HF_HUB_CACHE"] = str(Path(cache).expanduser())
+    os.environ["UNIVERSAL_RUNTIME_HUB_TIMEOUT"] = str(config.hub.timeout)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,112 @@
+"""Serves the application with Hypercorn until it is told to stop, and stops it in order."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config as HypercornConfig
+
+from universal_core import logs
+from universal_core.app import create_app
+from universal_core.config import Config, ConfigError, ServerConfig
+from universal_core.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+
+
+def bind(server: ServerConfig) -> socket.socket:
+    """Return a listening socket. Raises ConfigError where the address cannot be used."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot listen on {server.host}:{server.port}: {reason}; choose another --host or --port") from None
+    return listener
+
+
+def url_of(server: ServerConfig, listener: socket.socket) -> str:
+    """Return the address that clients use."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"{'https' if server.certfile else 'http'}://{host}:{port}"
+
+
+def serve(config: Config, ready: Callable[[str], None] = lambda url: None) -> None:
+    """Serve until SIGTERM or SIGINT; ``ready`` is told the address once it answers."""
+    logs.configure(config.logging)
+    listener = bind(config.server)
+    runtime = Runtime(config)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(config, runtime, listener, ready))
+
+
+async def _serve(config: Config, runtime: Runtime, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop() -> None:
+        if stop.is_set():
+            log.warning("stopping at once")
+            runtime.pool.draining = True
+            finished.set()
+        stop.set()
+
+    finished = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask_to_stop)
+
+    async def shutdown() -> None:
+        await stop.wait()
+        log.info("stopping: running requests have %.0f s to finish", config.server.drain_timeout)
+        draining = asyncio.ensure_future(runtime.pool.drain(config.server.drain_timeout))
+        hurried = asyncio.ensure_future(finished.wait())
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurried):
+            task.cancel()
+
+    url = url_of(config.server, listener)
+    loop.call_soon(_announce, url, runtime, ready)
+    await hypercorn_serve(
+        create_app(runtime), hypercorn_config(config.server, listener), shutdown_trigger=shutdown, mode="asgi"
+    )
+
+
+def _announce(url: str, runtime: Runtime, ready: Callable[[str], None]) -> None:
+    plugins = [plugin for plugin in runtime.plugins.installed if plugin.state == "active"]
+    log.info("serving on %s with %s", url, ", ".join(plugin.origin for plugin in plugins) or "no plugins")
+    if not plugins:
+        log.warning('no plugin is installed, so no model can run; for text models: pip install "universal-core[text]"')
+    ready(url)
+
+
+def hypercorn_config(server: ServerConfig, listener: socket.socket) -> HypercornConfig:
+    """Return Hypercorn's configuration for an open socket."""
+    config = HypercornConfig()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.certfile, config.keyfile = server.certfile, server.keyfile
+    config.graceful_timeout = 3.0
+    # Streams of slow models are silent for long; our own keep-alive lines and deadlines decide about them.
+    config.keep_alive_timeout = 75.0
+    config.accesslog, config.errorlog = None, logging.getLogger("hypercorn.error")
+    config.loglevel = "WARNING"
+    config.include_server_header = False
+    return config
+
+
+def fail(message: str) -> None:
+    """Print what is wrong and leave with status 2."""
+    print(f"universal: {message}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,32 @@
+"""Download progress: a bar for huggingface_hub that reports instead of drawing."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from universal_core.models import Progress
+
+
+def counting_bar(total: int, report: Callable[[Progress], None]) -> type[Any]:
+    """Return a tqdm class whose bytes, over all files at once, are reported as a share of ``total`` bytes."""
+    from huggingface_hub.utils import tqdm
+
+    lock = threading.Lock()
+    done = 0
+
+    class CountingBar(tqdm):  # type: ignore[misc]
+        """Counts bytes; bars that count files are left out."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counts = kwargs.get("unit") == "B"
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            """Add bytes, and report the share that is there."""
+            nonlocal done
+            if self._counts and n:
+                with lock:
+                    done += int(n)
+                report(Progress("downloading", min(done / total, 1.0) if total else None))
+
+    return CountingBar

@@ -1,0 +1,177 @@
+"""The HuggingFace cache and hub: finds models there, and downloads just the files that a backend needs."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from universal_core.errors import Forbidden, LoadFailed, ModelNotFound
+from universal_core.hookspecs import hookimpl
+from universal_core.models import Claim, ModelFile, ModelInfo, ModelRef, Progress
+from universal_core.sources.documents import DOCUMENTS, describe_folder, read_document
+from universal_core.sources.download import counting_bar
+
+REPOSITORY = re.compile(r"^[A-Za-z0-9](?:[\w.-]{0,94}[\w])?(?:/[A-Za-z0-9_](?:[\w.-]{0,94}[\w])?)?$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+def cache_folder() -> Path:
+    """Return the HuggingFace cache that every tool on this machine shares."""
+    from huggingface_hub import constants
+
+    return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
+
+
+@hookimpl
+def list_models() -> Iterator[ModelInfo]:
+    """Yield every model of the cache that has a complete-looking snapshot."""
+    for folder in sorted(cache_folder().glob("models--*")):
+        name = folder.name.removeprefix("models--").replace("--", "/")
+        snapshot = _snapshot(folder, None)
+        if snapshot is not None:
+            ref = ModelRef(text=name, name=name)
+            yield describe_folder(snapshot, id=name, ref=ref, source="HuggingFace cache", revision=snapshot.name)
+
+
+@hookimpl
+def find_model(ref: ModelRef) -> ModelInfo | None:
+    """Find a model in the cache without any network, else on the hub."""
+    if ref.is_path or not REPOSITORY.match(ref.name) or ".." in ref.name or "--" in ref.name:
+        return None
+    cached = _find_cached(ref)
+    if cached is not None and (_offline() or _looks_whole(cached)):
+        return cached
+    return cached if _offline() else _ask_hub(ref) or cached
+
+
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _find_cached(ref: ModelRef) -> ModelInfo | None:
+    folder = cache_folder() / f"models--{ref.name.replace('/', '--')}"
+    snapshot = _snapshot(folder, ref.revision)
+    if snapshot is None:
+        return None
+    return describe_folder(snapshot, id=ref.text, ref=ref, source="HuggingFace cache", revision=snapshot.name)
+
+
+def _snapshot(folder: Path, revision: str | None) -> Path | None:
+    """Return the cached files of a revision (a branch, tag or commit), the main branch by default."""
+    pointer = folder / "refs" / (revision or "main")
+    try:
+        commit = pointer.read_text().strip()
+    except OSError:
+        commit = revision or ""
+    found = folder / "snapshots" / commit
+    if _COMMIT.match(commit) and found.is_dir():
+        return found
+    return None
+
+
+WEIGHTS = ("*.safetensors", "*.gguf", "*.bin", "*.pt", "*.pth", "*.onnx")
+
+
+def _looks_whole(info: ModelInfo) -> bool:
+    """Whether the cache has weights and every shard that an index names; a claim's files are checked when fetched."""
+    present = {file.name for file in info.files}
+    for index in info.matching("*.index.json"):
+        shards = (read_document(Path(info.path or "") / index.name) or {}).get("weight_map", {})
+        folder = index.name.rpartition("/")[0]
+        if any(f"{folder}/{shard}".lstrip("/") not in present for shard in shards.values()):
+            return False
+    return bool(info.matching(*WEIGHTS))
+
+
+def _ask_hub(ref: ModelRef) -> ModelInfo | None:
+    from httpx2 import HTTPError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        found = HfApi().model_info(ref.name, revision=ref.revision, files_metadata=True, timeout=_timeout())
+    except GatedRepoError:
+        raise Forbidden(_gated(ref.name), param="model") from None
+    except RevisionNotFoundError:
+        raise ModelNotFound(f"{ref.name} has no revision {ref.revision!r} on the hub", param="model") from None
+    except RepositoryNotFoundError:
+        return None
+    except HfHubHTTPError as error:
+        raise LoadFailed(f"the hub could not be asked for {ref.name}: {error}") from None
+    except (HTTPError, OSError) as error:
+        raise ModelNotFound(
+            f"{ref.name} is not in the cache of this machine, and the hub cannot be reached ({_reason(error)})", param="model"
+        ) from None
+    files = tuple(ModelFile(file.rfilename, file.size or 0) for file in found.siblings or ())
+    return ModelInfo(
+        id=ref.text,
+        ref=ref,
+        source="HuggingFace hub",
+        revision=found.sha,
+        files=files,
+        documents=_fetch_documents(ref, found.sha, {file.name for file in files}),
+        created=int(found.created_at.timestamp()) if found.created_at else 0,
+    )
+
+
+def _timeout() -> float:
+    return float(os.environ.get("UNIVERSAL_RUNTIME_HUB_TIMEOUT", "10"))
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _gated(name: str) -> str:
+    if os.environ.get("HF_TOKEN"):
+        return f"{name} is gated and this HF_TOKEN may not read it: ask for access on https://huggingface.co/{name}"
+    return (
+        f"{name} is private or gated: ask for access on https://huggingface.co/{name}, make a token at "
+        "https://huggingface.co/settings/tokens and start the server with HF_TOKEN=hf_..."
+    )
+
+
+def _fetch_documents(ref: ModelRef, commit: str | None, present: set[str]) -> dict[str, Any]:
+    from httpx2 import HTTPError
+    from huggingface_hub import hf_hub_download
+
+    documents = {}
+    for name in DOCUMENTS:
+        if name in present:
+            try:
+                path = hf_hub_download(ref.name, name, revision=commit)
+            except (HTTPError, OSError) as error:
+                if _status(error) in (401, 403):
+                    raise Forbidden(_gated(ref.name), param="model") from None
+                raise LoadFailed(f"{name} of {ref.name} could not be downloaded: {_reason(error)}") from None
+            documents[name] = read_document(Path(path))
+    return {name: document for name, document in documents.items() if document is not None}
+
+
+def _status(error: Exception) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+@hookimpl
+def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None]) -> ModelInfo | None:
+    """Download the claim's files of a model on the hub; resumes what an earlier try left."""
+    if info.source != "HuggingFace hub":
+        return None
+    from httpx2 import HTTPError
+    from huggingface_hub import snapshot_download
+
+    wanted = info.matching(*claim.files)
+    bar = counting_bar(sum(file.size for file in wanted), report)
+    try:
+        path = snapshot_download(
+            info.ref.name,
+            revision=info.revision,
+            allow_patterns=[file.name for file in wanted],
+            tqdm_class=bar,
+        )
+    except (HTTPError, OSError) as error:
+        if _status(error) in (401, 403):
+            raise Forbidden(_gated(info.ref.name), param="model") from None
+        raise LoadFailed(f"{info.ref.name} could not be downloaded: {_reason(error)}; the next try resumes it") from None
+    return describe_folder(Path(path), id=info.id, ref=info.ref, source=info.source, revision=info.revision)

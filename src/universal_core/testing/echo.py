@@ -1,0 +1,134 @@
+"""A backend that answers with what it was asked: for tests of everything around models, and as a reference.
+
+Its model ids are ``echo/NAME``; a name that contains ``slow``, ``fail`` or ``die`` makes it load slowly, fail to
+load, or die while it loads.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from universal_core import (
+    SAMPLING_FIELDS,
+    Backend,
+    BadRequest,
+    ChatRequest,
+    Claim,
+    CompletionRequest,
+    EmbedRequest,
+    EmbedResult,
+    Event,
+    Finish,
+    MemoryEstimate,
+    ModelInfo,
+    ModelRef,
+    Text,
+    Usage,
+    UniversalError,
+    batched,
+    hookimpl,
+)
+
+API_VERSION = 1
+
+
+class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of the echo backend."""
+
+    delay: Annotated[float, Meta(ge=0, description="Seconds between two words.")] = 0.0
+    load_seconds: Annotated[float, Meta(ge=0, description="Seconds that loading takes.")] = 0.0
+    ballast: Annotated[int, Meta(ge=0, description="Bytes of memory to take.")] = 0
+    slots: Annotated[int, Meta(ge=1, description="Jobs that may run at once.")] = 4
+
+
+class EchoModel:
+    """Repeats the last message word by word; the three kinds of method are all here."""
+
+    def __init__(self, info: ModelInfo, options: EchoOptions) -> None:
+        time.sleep(options.load_seconds)
+        if "fail" in info.id:
+            raise RuntimeError("this echo model never loads")
+        if "die" in info.id:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._delay = options.delay
+        self._ballast = os.urandom(options.ballast)
+
+    async def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
+        """Repeat the last message; an async generator, so that many run at once."""
+        words = self._words(request.messages[-1].text, request.max_tokens)
+        for word in words:
+            # Even without a delay the loop must turn, or no other job gets a turn.
+            await asyncio.sleep(self._delay)
+            yield Text(text=word)
+        yield Finish(reason="stop")
+        yield Usage(prompt_tokens=len(words), completion_tokens=len(words))
+
+    def complete(self, request: CompletionRequest) -> Iterator[str]:
+        """Repeat the prompt; a plain generator of bare strings, run on the model's thread."""
+        prompt = request.prompt if isinstance(request.prompt, str) else " ".join(map(str, request.prompt))
+        for word in self._words(prompt, request.max_tokens):
+            time.sleep(self._delay)
+            yield word
+
+    @batched(cost=lambda request: len(request.input), budget=64)
+    def embed(self, requests: list[EmbedRequest]) -> list[EmbedResult | UniversalError]:
+        """Return each text's length and the batch's size; batched."""
+        return [self._embed(request, len(requests)) for request in requests]
+
+    @staticmethod
+    def _embed(request: EmbedRequest, together: int) -> EmbedResult | UniversalError:
+        if "" in request.input:
+            return BadRequest("input: an empty text has no length", param="input")
+        return EmbedResult.of([(len(item), together) for item in request.input], len(request.input))
+
+    @staticmethod
+    def _words(text: str, limit: int | None) -> list[str]:
+        """Return the words with the spaces after them; ``repeat N`` stands for N numbers."""
+        if text.startswith("die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if text.startswith("fail"):
+            raise RuntimeError("asked to fail")
+        command, _, count = text.partition(" ")
+        words = [f"{number} " for number in range(int(count))] if command == "repeat" else re.findall(r"\S+\s*", text)
+        return words[:limit]
+
+
+ECHO = Backend(
+    name="echo", model="universal_core.testing.echo:EchoModel", tasks=("chat", "complete", "embed"), options=EchoOptions
+)
+
+
+@hookimpl
+def register_backends() -> list[Backend]:
+    """Offer the echo backend."""
+    return [ECHO]
+
+
+@hookimpl
+def find_model(ref: ModelRef) -> ModelInfo | None:
+    """Find any ``echo/…``."""
+    if not ref.name.startswith("echo/"):
+        return None
+    return ModelInfo(id=ref.text, ref=ref, source="echo", path="")
+
+
+@hookimpl
+def claim_model(info: ModelInfo) -> Claim | None:
+    """Claim what was found here."""
+    if info.source != "echo":
+        return None
+    return Claim(
+        backend=ECHO.name,
+        tasks=ECHO.tasks,
+        reason="it is an echo model",
+        memory=MemoryEstimate(weights=32_000_000),
+        slots=4,
+        fields=tuple(set(SAMPLING_FIELDS) - {"logprobs", "n"}),
+    )

@@ -1,0 +1,177 @@
+"""The child process: one model, the jobs that run on it, and the frames that tell of them."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import psutil
+
+from universal_core import logs
+from universal_core.config import LoggingConfig
+from universal_core.errors import LoadFailed, UniversalError
+from universal_core.execution import Execution
+from universal_core.frames import AnyFrame, Cancel, Failed, FrameProtocol, Grant, Load, Loading, Memory, Ready, Run
+from universal_core.jobs import Job, Outbox
+from universal_core.models import ModelInfo, Progress
+from universal_core.plugins import Plugins
+
+log = logging.getLogger(__name__)
+
+MEMORY_INTERVAL = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What a process that hosts models, or forks such processes, is told when it starts."""
+
+    preload: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+    logging: LoggingConfig = LoggingConfig()
+
+
+class Host:
+    """Loads one model and runs jobs on it until it is told to stop or the server is gone."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._connection = FrameProtocol(self._receive, die)
+        self._outbox = Outbox(self._connection.send)
+        self._jobs: dict[int, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._model: Any = None
+        self._measured = 0.0
+        self._stopping = asyncio.Event()
+
+    async def serve(self, connection: socket.socket) -> None:
+        """Answer frames until SIGTERM; then end what runs and close the model."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        await loop.create_connection(lambda: self._connection, sock=connection)
+        await self._stopping.wait()
+        for job in list(self._jobs.values()):
+            job.cancel()
+        if self._model is not None:
+            await self._close()
+
+    async def _close(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        close = getattr(self._model, "close", None)
+        if close is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, close)
+
+    def _receive(self, frame: AnyFrame) -> None:
+        match frame:
+            case Run():
+                self._start(self._run(self._new_job(frame), frame))
+            case Cancel(job) if job in self._jobs:
+                self._jobs[job].cancel()
+            case Grant(job, count) if job in self._jobs:
+                self._jobs[job].grant(count)
+            case Load():
+                self._start(self._load(frame))
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _load(self, frame: Load) -> None:
+        loop = asyncio.get_running_loop()
+
+        def report(progress: Progress) -> None:
+            loop.call_soon_threadsafe(self._connection.send, Loading(progress))
+
+        try:
+            info, self._model = await loop.run_in_executor(self._thread, self._load_model, frame, report)
+        except UniversalError as error:
+            self._connection.send(Failed(error.to_failure()))
+        except Exception as error:  # noqa: BLE001 - the worker's boundary: a load may fail in any way
+            log.exception("loading %s failed", frame.info.id)
+            words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            self._connection.send(Failed(LoadFailed(f"{frame.info.id} could not be loaded: {words}").to_failure()))
+        else:
+            self._connection.send(Ready(info, self._memory()))
+
+    def _load_model(self, frame: Load, report: Callable[[Progress], None]) -> tuple[ModelInfo, Any]:
+        backends = self._plugins.backends()
+        self._plugins.manager.register(Execution(backends, self._thread))
+        hook = self._plugins.hook
+        info = hook.fetch_model(info=frame.info, claim=frame.claim, report=report) or frame.info
+        report(Progress("loading"))
+        options = msgspec.convert(frame.options, backends[frame.claim.backend].options)
+        model = hook.load_model(info=info, claim=frame.claim, options=options)
+        if model is None:
+            raise LoadFailed(f"no plugin loads {info.id} for backend {frame.claim.backend}")
+        return info, model
+
+    def _new_job(self, frame: Run) -> Job:
+        job = self._jobs[frame.job] = Job(frame.job, self._outbox)
+        return job
+
+    async def _run(self, job: Job, frame: Run) -> None:
+        try:
+            await job.run(self._plugins.hook.run_task, self._model, frame, self._thread)
+        finally:
+            del self._jobs[job.number]
+            self._measure()
+
+    def _measure(self) -> None:
+        if not self._jobs and time.monotonic() - self._measured > MEMORY_INTERVAL:
+            self._connection.send(self._memory())
+
+    def _memory(self) -> Memory:
+        """Return what would come back if this process ended: its own pages, and what the model has on a device."""
+        self._measured = time.monotonic()
+        device = getattr(self._model, "device_memory", None)
+        return Memory(psutil.Process().memory_full_info().uss, int(device()) if callable(device) else 0)
+
+
+def die() -> None:
+    """End this process group at once: the server is gone, so nobody waits for anything here."""
+    os.killpg(0, signal.SIGKILL)
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies, however that happens (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        die()
+
+
+def host(connection: socket.socket, plugins: Plugins) -> None:
+    """Run a worker on its end of the socketpair; returns when the model is closed."""
+    asyncio.run(Host(plugins).serve(connection))
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker in an interpreter of its own: ``python -m universal_core.worker FD PARENT SETUP``."""
+    connection = socket.socket(fileno=int(arguments[0]))
+    die_with_parent(int(arguments[1]))
+    setup = msgspec.json.decode(arguments[2], type=Setup)
+    logs.configure(setup.logging)
+    host(connection, Plugins(setup.block, http=False))
+    leave()
+
+
+def leave(code: int = 0) -> None:
+    """End without waiting for threads of libraries; everything of value was flushed."""
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
