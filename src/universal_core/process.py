@@ -179,7 +179,10 @@ class Worker:
         """Load the model; returns its info with the path it was loaded from. Raises LoadFailed and its like."""
         self._report = report
         self._protocol.send(Load(info, claim, options))
-        return await self._loaded
+        try:
+            return await self._loaded
+        except WorkerDied:
+            raise LoadFailed(f"loading {info.id} ended its worker process: {await self.exit_reason()}") from None
 
     def run(self, task: str, request: Request, request_id: str = "") -> Stream:
         """Start a job. Raises WorkerDied where the process is gone."""
@@ -212,10 +215,11 @@ class Worker:
     def _lost(self) -> None:
         """The process is gone: end what ran in it, and say so to whoever waits for the load."""
         self.closed.set()
-        if not self._loaded.done():
-            self._loaded.set_exception(LoadFailed("the worker process ended while it was loading the model"))
-            self._loaded.exception()
         error = self._death()
+        if not self._loaded.done():
+            self._loaded.set_exception(error)
+            # Nobody may be waiting for it any more; asking marks it as seen.
+            self._loaded.exception()
         for stream in self._streams.values():
             stream.fail(error)
         self._streams.clear()

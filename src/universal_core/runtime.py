@@ -35,6 +35,7 @@ class ModelState(msgspec.Struct, frozen=True):
     active: int
     queued: int
     pinned: bool
+    pid: int
 
 
 class Runtime:
@@ -119,6 +120,7 @@ def _state(entry: Entry, now: float) -> ModelState:
         active=entry.active,
         queued=entry.queue.queued,
         pinned=entry.plan.pinned,
+        pid=entry.worker.pid if entry.worker else 0,
     )
 
 

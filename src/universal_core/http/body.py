@@ -1,5 +1,6 @@
 """Reads and checks a request's body; what is wrong with it is told with the field, what was expected, and what to do."""
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -8,7 +9,6 @@ import msgspec
 from msgspec import inspect
 from starlette.requests import ClientDisconnect, Request
 
-from universal_core.config import nearest
 from universal_core.errors import BadRequest, PayloadTooLarge, RequestAborted, UnsupportedMediaType
 
 Body = TypeVar("Body")
@@ -67,8 +67,9 @@ def _about_field(field: str, path: str, type: Any, *, missing: bool) -> BadReque
     if missing:
         return BadRequest(f"{full} is required", param=full)
     known = {name for node in _walk(type, path) for name in _fields(node)}
-    hint = nearest(field, known) if known else ""
-    return BadRequest(f"unknown field {full}{hint if 'did you mean' in hint else ''}; remove it", param=full)
+    close = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
+    advice = f"did you mean {close[0]}? Otherwise remove it" if close else "remove it"
+    return BadRequest(f"unknown field {full}; {advice}", param=full)
 
 
 def _plain(message: str) -> str:

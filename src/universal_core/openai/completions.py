@@ -10,38 +10,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from universal_core.errors import BadRequest, UnsupportedField
+from universal_core.errors import UnsupportedField
 from universal_core.hookspecs import hookimpl
 from universal_core.http import DONE, EventStream, answer, collect, data, frames, open_call, read_json, runtime_of
 from universal_core.messages import CompletionRequest, Finish, Message, Text, TokenLogprob, Usage
 from universal_core.openai.generation import GenerationBody, Stamp, UsageBody
+from universal_core.openai.inputs import Inputs, split
 from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 DEFAULT_MAX_TOKENS = 16
 """OpenAI's default for this endpoint."""
 
-Token = Annotated[int, Meta(ge=0)]
-
 
 class CompletionBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The request's body."""
 
-    prompt: str | list[str] | list[Token] | list[list[Token]]
+    prompt: Inputs
     echo: bool | None = None
     suffix: str | None = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
     best_of: Annotated[int, Meta(ge=1, le=20)] | None = None
-
-    def prompts(self) -> list[str | tuple[int, ...]]:
-        """Return every prompt by itself. Raises BadRequest for an empty list."""
-        if isinstance(self.prompt, str):
-            return [self.prompt]
-        if not self.prompt:
-            raise BadRequest("prompt: expected at least one text or token", param="prompt")
-        if all(isinstance(item, int) for item in self.prompt):
-            return [tuple(item for item in self.prompt if isinstance(item, int))]
-        return [item if isinstance(item, str) else tuple(item) for item in self.prompt if not isinstance(item, int)]
 
     def to_requests(self) -> list[CompletionRequest]:
         """Return one request of the domain a prompt. Raises BadRequest, UnsupportedField."""
@@ -52,7 +41,7 @@ class CompletionBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_f
             given["logprobs"] = self.logprobs
         return [
             CompletionRequest(prompt=prompt, echo=bool(self.echo), suffix=self.suffix or None, **given)
-            for prompt in self.prompts()
+            for prompt in split(self.prompt, "prompt")
         ]
 
 

@@ -16,18 +16,17 @@ from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, collect, open_call, read_json
 from universal_core.messages import EmbedRequest, EmbedResult
+from universal_core.openai.inputs import Inputs, split
 from universal_core.runtime import Runtime
 
 MOST_INPUTS = 2048
 """OpenAI's limit of inputs in one request."""
 
-Token = Annotated[int, Meta(ge=0)]
-
 
 class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The request's body."""
 
-    input: str | list[str] | list[Token] | list[list[Token]]
+    input: Inputs
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
@@ -48,15 +47,10 @@ class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         )
 
     def _inputs(self) -> tuple[str | tuple[int, ...], ...]:
-        if isinstance(self.input, str):
-            return (self.input,)
-        if not self.input:
-            raise BadRequest("input: expected at least one text or token", param="input")
-        if all(isinstance(item, int) for item in self.input):
-            return (tuple(item for item in self.input if isinstance(item, int)),)
-        if len(self.input) > MOST_INPUTS:
-            raise BadRequest(f"input: at most {MOST_INPUTS} in one request, got {len(self.input)}; send several", param="input")
-        return tuple(item if isinstance(item, str) else tuple(item) for item in self.input if not isinstance(item, int))
+        inputs = split(self.input, "input")
+        if len(inputs) > MOST_INPUTS:
+            raise BadRequest(f"input: at most {MOST_INPUTS} in one request, got {len(inputs)}; send several", param="input")
+        return tuple(inputs)
 
 
 class Embedding(msgspec.Struct):

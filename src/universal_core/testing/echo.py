@@ -79,14 +79,15 @@ class EchoModel:
 
     @batched(cost=lambda request: len(request.input), budget=64)
     def embed(self, requests: list[EmbedRequest]) -> list[EmbedResult | UniversalError]:
-        """Return each text's length and the batch's size; batched."""
-        return [self._embed(request, len(requests)) for request in requests]
+        """Return each text's length and first character's number; batched."""
+        return [self._embed(request) for request in requests]
 
     @staticmethod
-    def _embed(request: EmbedRequest, together: int) -> EmbedResult | UniversalError:
+    def _embed(request: EmbedRequest) -> EmbedResult | UniversalError:
         if "" in request.input:
-            return BadRequest("input: an empty text has no length", param="input")
-        return EmbedResult.of([(len(item), together) for item in request.input], len(request.input))
+            return BadRequest("input: an empty text has no vector", param="input")
+        first = [item[0] if isinstance(item, tuple) else ord(item[0]) for item in request.input]
+        return EmbedResult.of(list(zip(map(len, request.input), first, strict=True)), len(request.input))
 
     @staticmethod
     def _words(text: str, limit: int | None) -> list[str]:

@@ -1,0 +1,247 @@
+"""The contract that every backend keeps, as tests that a plugin's author inherits.
+
+    from universal_core.testing import BackendContract
+
+    class TestMarkov(BackendContract):
+        model = "markov/hello"
+
+pytest runs each of the methods below on that model, in a real worker process.
+"""
+
+import asyncio
+from array import array
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
+import msgspec
+
+from universal_core.config import Config, ModelConfig, WorkersConfig
+from universal_core.errors import UniversalError
+from universal_core.messages import (
+    ChatMessage,
+    ChatRequest,
+    CompletionRequest,
+    EmbedRequest,
+    EmbedResult,
+    Finish,
+    GenerationRequest,
+    Message,
+    Request,
+    Result,
+    Text,
+    TextPart,
+    Usage,
+)
+from universal_core.pool import Plan
+from universal_core.runtime import Runtime
+
+DEADLINE = 120.0
+
+
+def chat_request(text: str, max_tokens: int) -> ChatRequest:
+    """Return a conversation of one user turn."""
+    message = ChatMessage(role="user", content=(TextPart(text=text),))
+    return ChatRequest(messages=(message,), max_tokens=max_tokens)
+
+
+class BackendContract:
+    """Checks claim, load, every claimed task, event order, cancelling, concurrency, errors and unloading.
+
+    ``options`` are the backend's; ``samples`` maps each task that is not of the core to two different requests;
+    ``backend`` picks one where several claim the model.
+    """
+
+    model: ClassVar[str]
+    backend: ClassVar[str | None] = None
+    options: ClassVar[dict[str, Any]] = {}
+    samples: ClassVar[dict[str, tuple[Request, Request]]] = {}
+
+    def requests(self, task: str) -> tuple[Request, Request]:
+        """Return two different requests of a task."""
+        core: dict[str, tuple[Request, Request]] = {
+            "chat": (chat_request("hello there", 8), chat_request("something else entirely", 8)),
+            "complete": (
+                CompletionRequest(prompt="hello there", max_tokens=8),
+                CompletionRequest(prompt="something else", max_tokens=8),
+            ),
+            "embed": (EmbedRequest(input=("hello", "there")), EmbedRequest(input=("something else",))),
+        }
+        found = {**core, **self.samples}.get(task)
+        assert found is not None, f"give two requests of the task {task} in `samples`"
+        return found
+
+    def long_request(self, task: str) -> Request | None:
+        """Return a request whose answer comes in many steps, None for a task that answers as a whole."""
+        request = self.requests(task)[0]
+        return msgspec.structs.replace(request, max_tokens=200) if isinstance(request, GenerationRequest) else None
+
+    def test_the_claim_is_complete(self) -> None:
+        """The model is found and claimed, by a registered backend, for a reason, for tasks that the backend has."""
+        self._run(self._claim())
+
+    async def _claim(self) -> None:
+        async with _Bench(self) as bench:
+            claim, backend = bench.plan.claim, bench.plan.backend
+            assert claim.reason, "a claim says why"
+            assert claim.tasks, "a claim lists at least one task"
+            assert set(claim.tasks) <= set(backend.tasks), "a claim's tasks are among its backend's"
+            assert claim.slots >= 1, "at least one job runs at once"
+            assert claim.memory.total > 0, "a claim estimates the memory that the model takes"
+
+    def test_every_claimed_task_answers(self) -> None:
+        """Each task gives a result, or events in order: content, a Finish for each answer, at most one Usage, no more."""
+        self._run(self._tasks())
+
+    async def _tasks(self) -> None:
+        async with _Bench(self) as bench:
+            for task in bench.plan.claim.tasks:
+                request = self.requests(task)[0]
+                messages = await bench.run(task, request)
+                assert messages, f"{task} gave nothing"
+                if isinstance(messages[0], Result):
+                    assert len(messages) == 1, f"{task} gave a result and then more"
+                    check_result(request, messages[0])
+                if isinstance(request, GenerationRequest):
+                    check_order(messages, request)
+
+    def test_jobs_at_once_do_not_mix(self) -> None:
+        """What two requests get together is what each gets alone."""
+        self._run(self._together())
+
+    async def _together(self) -> None:
+        async with _Bench(self) as bench:
+            for task in bench.plan.claim.tasks:
+                first, second = self.requests(task)
+                alone = [content(await bench.run(task, request)) for request in (first, second)]
+                async with asyncio.TaskGroup() as group:
+                    jobs = [group.create_task(bench.run(task, request)) for request in (first, second, first)]
+                for job, expected in zip(jobs, [*alone, alone[0]], strict=True):
+                    assert same(content(job.result()), expected), f"{task} mixed up its jobs"
+
+    def test_a_cancelled_job_stops_within_one_step(self) -> None:
+        """When its reader goes after the first event, a stream takes at most one step more, and the next job runs."""
+        self._run(self._cancel())
+
+    async def _cancel(self) -> None:
+        async with _Bench(self) as bench:
+            for task in bench.plan.claim.tasks:
+                request = self.long_request(task)
+                if request is None:
+                    continue
+                late = await bench.cancel(task, request)
+                assert late <= 1, f"{task} took {late} steps after it was cancelled"
+                assert await bench.run(task, self.requests(task)[1])
+
+    def test_a_bad_request_is_an_error_with_a_status(self) -> None:
+        """A request that the model cannot answer is a UniversalError, and harms nothing."""
+        self._run(self._errors())
+
+    async def _errors(self) -> None:
+        async with _Bench(self) as bench:
+            task = bench.plan.claim.tasks[0]
+            try:
+                await bench.run("no_such_task", self.requests(task)[0])
+            except UniversalError as error:
+                assert 400 <= error.status < 600
+                assert error.message
+            else:
+                raise AssertionError("a task that does not exist was answered")
+            assert await bench.run(task, self.requests(task)[0])
+
+    def test_unloading_ends_the_process(self) -> None:
+        """After unloading, the worker process is gone and its memory with it; the next request loads it again."""
+        self._run(self._unload())
+
+    async def _unload(self) -> None:
+        async with _Bench(self) as bench:
+            task = bench.plan.claim.tasks[0]
+            await bench.run(task, self.requests(task)[0])
+            (entry,) = bench.runtime.pool.entries.values()
+            assert entry.worker is not None
+            assert await bench.runtime.pool.unload(bench.plan.name, "the contract asks for it") == 1
+            assert entry.worker.closed.is_set(), "the worker still runs"
+            assert await bench.run(task, self.requests(task)[0])
+
+    @staticmethod
+    def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+        async def limited() -> None:
+            async with asyncio.timeout(DEADLINE):
+                await coroutine
+
+        asyncio.run(limited())
+
+
+class _Bench:
+    """A runtime with nothing but the model under test."""
+
+    def __init__(self, contract: BackendContract) -> None:
+        entry = ModelConfig(backend=contract.backend, options=contract.options)
+        config = Config(model={contract.model: entry}, workers=WorkersConfig(stop_grace=10.0))
+        self._name = contract.model
+        self._config = config
+        self.runtime: Runtime
+        self.plan: Plan
+
+    async def __aenter__(self) -> "_Bench":
+        self.runtime = Runtime(self._config)
+        self.plan = await self.runtime.router.plan(self._name)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.runtime.stop()
+
+    async def run(self, task: str, request: Request) -> list[Message]:
+        """Return all messages of a job."""
+        async with self.runtime.router.call(self.plan, task, request) as call:
+            return [message async for batch in call.batches() for message in batch]
+
+    async def cancel(self, task: str, request: Request) -> int:
+        """Leave a job after its first events; return the steps that the model took after it knew."""
+        lease = await self.runtime.pool.lease(self.plan, "contract")
+        stream = lease.run(task, request, "contract")
+        batches = stream.batches()
+        await anext(batches)
+        await batches.aclose()
+        lease.release()
+        await stream.ended
+        return stream.late
+
+
+def content(messages: list[Message]) -> object:
+    """Return what an answer says, however it was cut into events."""
+    if isinstance(messages[0], Result):
+        return messages[0]
+    return "".join(message.text for message in messages if isinstance(message, Text))
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two answers say the same; numbers may differ a little, since a batch adds up in another order."""
+    if isinstance(one, EmbedResult) and isinstance(other, EmbedResult):
+        first, second = array("f", one.vectors), array("f", other.vectors)
+        scale = max(map(abs, first), default=0.0)
+        return len(first) == len(second) and all(abs(a - b) <= 0.02 * scale for a, b in zip(first, second, strict=True))
+    return one == other
+
+
+def check_order(messages: list[Message], request: GenerationRequest) -> None:
+    """Assert that events come in order: text, one Finish an answer, at most one Usage, nothing after an end."""
+    finished: set[int] = set()
+    usages = 0
+    for message in messages:
+        index = getattr(message, "index", None)
+        if isinstance(message, Finish):
+            assert message.index not in finished, f"answer {message.index} finished twice"
+            finished.add(message.index)
+        elif isinstance(message, Usage):
+            usages += 1
+        else:
+            assert index not in finished, f"{message!r} came after answer {index} had finished"
+    assert finished == set(range(request.n)), f"answers {sorted(finished)} of {request.n} finished"
+    assert usages <= 1, "usage is told once"
+
+
+def check_result(request: Request, result: Message) -> None:
+    """Assert that a result fits its request."""
+    if isinstance(request, EmbedRequest) and isinstance(result, EmbedResult):
+        expected = len(request.input) * result.dimensions * 4
+        assert len(result.vectors) == expected, "there is one vector for each input"

@@ -1,0 +1,45 @@
+"""What every test stands on: no network, and the echo backend installed as a plugin."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from installed import on_path, write_distribution
+
+# Read by libraries when they are imported, so before any test is.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def echo_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make ``echo/…`` models run, here and in every process that a test starts."""
+    folder = tmp_path_factory.mktemp("echo")
+    write_distribution(folder, "echo", "universal_core.testing.echo")
+    with on_path(folder):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give all tests a HuggingFace cache of their own, empty at first."""
+    folder = tmp_path_factory.mktemp("hub")
+    before = os.environ.get("HF_HUB_CACHE")
+    os.environ["HF_HUB_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["HF_HUB_CACHE"]
+    else:
+        os.environ["HF_HUB_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own settings, in files or variables, out of the tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in list(os.environ):
+        if variable.startswith("UNIVERSAL_RUNTIME_") or variable in ("MODEL_UNLOAD_TIMEOUT", "CLEANUP_CHECK_INTERVAL"):
+            monkeypatch.delenv(variable)

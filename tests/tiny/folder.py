@@ -1,0 +1,20 @@
+"""What a source would say of a model's folder."""
+
+from pathlib import Path
+
+import msgspec
+
+from universal_core import ModelFile, ModelInfo, ModelRef
+
+
+def info_of(path: Path) -> ModelInfo:
+    """Describe a folder: every file with its size, the JSON files at its top parsed."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return ModelInfo(
+        id=path.name,
+        ref=ModelRef.parse(str(path)),
+        source="test",
+        path=str(path),
+        files=tuple(ModelFile(file.relative_to(path).as_posix(), file.stat().st_size) for file in files),
+        documents={file.name: msgspec.json.decode(file.read_bytes()) for file in path.glob("*.json")},
+    )

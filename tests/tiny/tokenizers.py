@@ -1,0 +1,59 @@
+"""Tokenizers trained in a moment on five lines."""
+
+from collections.abc import Iterable
+from typing import Any
+
+END, TURN, TURN_END, PAD = "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<pad>"
+
+CORPUS = (
+    "the quick brown fox jumps over the lazy dog",
+    "hello world, this is a tiny tokenizer trained on the spot",
+    '{"name": "get_weather", "arguments": {"city": "Paris"}}',
+    "<tool_call> </tool_call> system user assistant tool function",
+    "0 1 2 3 4 5 6 7 8 9 10 100 true false null",
+)
+
+CHAT_TEMPLATE = """\
+{%- if tools %}<|im_start|>system
+# Tools
+<tools>{% for tool in tools %}
+{{ tool | tojson }}{% endfor %}
+</tools>
+For each call return <tool_call>{"name": ..., "arguments": ...}</tool_call><|im_end|>
+{% endif -%}
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{% if message.content is string %}{{ message.content }}{% elif message.content %}\
+{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{% endif %}
+{%- if message.tool_calls %}{% for call in message.tool_calls %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}{% endif %}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif -%}"""
+
+
+def byte_level_tokenizer(
+    size: int = 400, *, pieces: Iterable[str] = (), chat_template: str | None = CHAT_TEMPLATE, context: int = 512
+) -> Any:
+    """Return a byte-level BPE tokenizer, which can write any text; each of ``pieces`` becomes one token."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[END, TURN, TURN_END, PAD],
+        show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=END, eos_token=TURN_END, pad_token=PAD, model_max_length=context
+    )
+    wrapped.add_tokens([AddedToken(piece, special=False, normalized=False) for piece in dict.fromkeys(pieces)])
+    wrapped.chat_template = chat_template
+    return wrapped
