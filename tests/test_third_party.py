@@ -58,7 +58,7 @@ def test_it_is_listed_as_active_with_its_task_and_hooks() -> None:
 
 def test_explain_names_its_claim_as_the_winner() -> None:
     explained = universal("explain", MODEL)
-    assert "winner     markov (rank 50): its name begins with markov/" in explained
+    assert "winner     markov (rank 50): it is named markov/…" in explained
 
 
 def test_a_chat_begins_at_a_word_of_the_message(client: OpenAI) -> None:

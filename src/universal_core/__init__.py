@@ -4,6 +4,8 @@ from universal_core.batching import batched
 from universal_core.errors import (
     BadRequest,
     ContextLengthExceeded,
+    InsufficientMemory,
+    InternalError,
     LoadFailed,
     ModelNotFound,
     UniversalError,
@@ -32,6 +34,8 @@ __all__ = [
     "BadRequest",
     "Claim",
     "ContextLengthExceeded",
+    "InsufficientMemory",
+    "InternalError",
     "LoadFailed",
     "MemoryEstimate",
     "ModelFile",

@@ -106,10 +106,12 @@ class Router:
             raise TaskNotSupported(_cannot(found.name, task or "", claims), param="model")
         backend = self._backends[fitting[0].backend]
         options = options_for(backend, found.entry.options, self._config.workers.device)
+        # A backend whose jobs at once can be configured calls that option ``slots``; claims only know its default.
+        slots = options.get("slots", fitting[0].slots)
         return Plan(
             name=found.name,
             info=found.info,
-            claim=fitting[0],
+            claim=msgspec.structs.replace(fitting[0], slots=slots),
             backend=backend,
             options=options,
             pinned=found.entry.pinned,

@@ -28,7 +28,27 @@ SIZE = 32
 POSITIONS = 128
 PROMPTS = {"query": "query: ", "passage": "this is a passage: ", "document": ""}
 
-_WORDS = "hello world the quick brown fox jumps over lazy dog this is a tiny cat query passage good bad".split()
+_WORDS = [
+    "hello",
+    "world",
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "lazy",
+    "dog",
+    "this",
+    "is",
+    "a",
+    "tiny",
+    "cat",
+    "query",
+    "passage",
+    "good",
+    "bad",
+]
 _FLAGS = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
@@ -91,15 +111,19 @@ def make_sentence_transformer(
     lower_case: bool = False,
     new_names: bool = False,
     padding_side: str = "left",
+    ends: bool = True,
+    dtype: torch.dtype = torch.float32,
     seed: int = 0,
 ) -> Path:
     """Write a model in the layout of sentence-transformers, without that library.
 
     ``dense`` adds a linear layer of 32 to 16, with further settings of its own where it is a dict; ``pickled``
-    keeps its weights in pytorch_model.bin. ``new_names`` writes what version 6 writes, else what version 2 to 5 did.
+    keeps its weights in pytorch_model.bin. Without ``ends`` the decoder's tokenizer adds no last token, so that an
+    empty text has none. ``new_names`` writes what version 6 writes, else what version 2 to 5 did.
     """
     torch.manual_seed(seed)
-    _save(path, *_transformer(arch, padding_side))
+    model, tokenizer = _transformer(arch, padding_side, ends)
+    _save(path, model.to(dtype), tokenizer)
     modes = (pooling,) if isinstance(pooling, str) else pooling
     kinds = ["Transformer", "Pooling", *(["Dense"] if dense else []), *(["Normalize"] if normalize else [])]
     folders = ["", *(f"{place}_{kind}" for place, kind in enumerate(kinds) if place)]
@@ -125,9 +149,9 @@ def make_sentence_transformer(
     return path
 
 
-def _transformer(arch: Architecture, padding_side: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _transformer(arch: Architecture, padding_side: str, ends: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if arch == "qwen3":
-        decoder = ending_tokenizer(padding_side=padding_side)
+        decoder = ending_tokenizer(padding_side=padding_side) if ends else byte_level_tokenizer(chat_template=None)
         return Qwen3ForCausalLM(_qwen3_config(len(decoder))), decoder
     tokenizer = wordpiece_tokenizer()
     if arch == "roberta":

@@ -1,5 +1,6 @@
 """From a checked request to a model's answer, with all that HTTP adds: the caller, the log, a client that leaves."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,14 +32,25 @@ async def open_call(request: Request, model: str | None, task: str, message: Tas
     return router.call(plan, task, message, key=caller(request), request_id=request_id(request))
 
 
-async def collect(request: Request, call: Call) -> list[Message]:
-    """Return all that a call gives; the model stops when the client goes away."""
+async def collect(request: Request, calls: Sequence[Call]) -> list[list[Message]]:
+    """Return all that each of some calls gives; when one fails, or the client goes away, all stop."""
+    return await until_disconnect(request, _together(calls))
 
-    async def everything() -> list[Message]:
-        async with call:
-            return [message async for batch in call.batches() for message in batch]
 
-    return await until_disconnect(request, everything())
+async def _together(calls: Sequence[Call]) -> list[list[Message]]:
+    if len(calls) == 1:
+        return [await _everything(calls[0])]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_everything(call)) for call in calls]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _everything(call: Call) -> list[Message]:
+    async with call:
+        return [message async for batch in call.batches() for message in batch]
 
 
 def answer(value: Any, calls: Sequence[Call] = (), headers: dict[str, str] | None = None) -> Response:

@@ -154,7 +154,7 @@ async def create(request: Request) -> Response:
         chunks = ChatChunks(stamp, body.n or 1, usage=body.wants_usage, logprobs=bool(body.logprobs))
         keepalive = runtime_of(request).config.server.keepalive
         return EventStream(request, chunks.around(frames(call, chunks.write, keepalive)), call.timings)
-    events = await collect(request, call)
+    (events,) = await collect(request, [call])
     return answer(ChatCompletion.of(stamp, events, body.n or 1, logprobs=bool(body.logprobs)), [call])
 
 

@@ -1,6 +1,5 @@
 """POST /v1/completions."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Annotated, Literal
 
@@ -157,9 +156,7 @@ async def create(request: Request) -> Response:
 
 
 async def _whole(request: Request, body: CompletionBody, calls: list[Call], stamp: Stamp) -> Response:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(collect(request, call)) for call in calls]
-    n, answers = body.n or 1, [task.result() for task in tasks]
+    n, answers = body.n or 1, await collect(request, calls)
     completion = Completion.of(stamp, [])
     for position, events in enumerate(answers):
         completion.choices += _choices(events, position * n, n, logprobs=body.logprobs is not None)

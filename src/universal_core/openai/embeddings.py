@@ -101,7 +101,7 @@ async def create(request: Request) -> Response:
     """Return a vector for each input, in order."""
     body = await read_json(request, EmbeddingsBody)
     call = await open_call(request, body.model, "embed", body.to_request())
-    result = (await collect(request, call))[-1]
+    ((result,),) = await collect(request, [call])
     assert isinstance(result, EmbedResult)
     return answer(Embeddings.of(call.plan.name, result, text=body.encoding_format == "base64"), [call])
 

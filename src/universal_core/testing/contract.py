@@ -8,14 +8,15 @@
 pytest runs each of the methods below on that model, in a real worker process.
 """
 
-import asyncio
 from array import array
-from collections.abc import Coroutine
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
+import psutil
+import pytest
 
-from universal_core.config import Config, ModelConfig, WorkersConfig
+from universal_core.config import ModelConfig
 from universal_core.errors import UniversalError
 from universal_core.messages import (
     ChatMessage,
@@ -32,10 +33,7 @@ from universal_core.messages import (
     TextPart,
     Usage,
 )
-from universal_core.pool import Plan
-from universal_core.runtime import Runtime
-
-DEADLINE = 120.0
+from universal_core.testing.bench import Bench
 
 
 def chat_request(text: str, max_tokens: int) -> ChatRequest:
@@ -55,6 +53,23 @@ class BackendContract:
     backend: ClassVar[str | None] = None
     options: ClassVar[dict[str, Any]] = {}
     samples: ClassVar[dict[str, tuple[Request, Request]]] = {}
+
+    _bench: ClassVar[Bench | None] = None
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _close_bench(cls) -> Iterator[None]:
+        yield
+        if cls._bench is not None:
+            cls._bench.close()
+            cls._bench = None
+
+    def bench(self) -> Bench:
+        """Return the runtime that the tests of this class share, so that imports are paid for once."""
+        cls = type(self)
+        if cls._bench is None:
+            cls._bench = Bench(self.model, ModelConfig(backend=self.backend, options=self.options))
+        return cls._bench
 
     def requests(self, task: str) -> tuple[Request, Request]:
         """Return two different requests of a task."""
@@ -77,134 +92,71 @@ class BackendContract:
 
     def test_the_claim_is_complete(self) -> None:
         """The model is found and claimed, by a registered backend, for a reason, for tasks that the backend has."""
-        self._run(self._claim())
-
-    async def _claim(self) -> None:
-        async with _Bench(self) as bench:
-            claim, backend = bench.plan.claim, bench.plan.backend
-            assert claim.reason, "a claim says why"
-            assert claim.tasks, "a claim lists at least one task"
-            assert set(claim.tasks) <= set(backend.tasks), "a claim's tasks are among its backend's"
-            assert claim.slots >= 1, "at least one job runs at once"
-            assert claim.memory.total > 0, "a claim estimates the memory that the model takes"
+        bench = self.bench()
+        claim, backend = bench.plan.claim, bench.plan.backend
+        assert claim.reason, "a claim says why"
+        assert claim.tasks, "a claim lists at least one task"
+        assert set(claim.tasks) <= set(backend.tasks), "a claim's tasks are among its backend's"
+        assert claim.slots >= 1, "at least one job runs at once"
+        assert claim.memory.total > 0, "a claim estimates the memory that the model takes"
 
     def test_every_claimed_task_answers(self) -> None:
         """Each task gives a result, or events in order: content, a Finish for each answer, at most one Usage, no more."""
-        self._run(self._tasks())
-
-    async def _tasks(self) -> None:
-        async with _Bench(self) as bench:
-            for task in bench.plan.claim.tasks:
-                request = self.requests(task)[0]
-                messages = await bench.run(task, request)
-                assert messages, f"{task} gave nothing"
-                if isinstance(messages[0], Result):
-                    assert len(messages) == 1, f"{task} gave a result and then more"
-                    check_result(request, messages[0])
-                if isinstance(request, GenerationRequest):
-                    check_order(messages, request)
+        bench = self.bench()
+        for task in bench.plan.claim.tasks:
+            request = self.requests(task)[0]
+            messages = bench.run(task, request)
+            assert messages, f"{task} gave nothing"
+            if isinstance(messages[0], Result):
+                assert len(messages) == 1, f"{task} gave a result and then more"
+                check_result(request, messages[0])
+            if isinstance(request, GenerationRequest):
+                check_order(messages, request)
 
     def test_jobs_at_once_do_not_mix(self) -> None:
         """What two requests get together is what each gets alone."""
-        self._run(self._together())
-
-    async def _together(self) -> None:
-        async with _Bench(self) as bench:
-            for task in bench.plan.claim.tasks:
-                first, second = self.requests(task)
-                alone = [content(await bench.run(task, request)) for request in (first, second)]
-                async with asyncio.TaskGroup() as group:
-                    jobs = [group.create_task(bench.run(task, request)) for request in (first, second, first)]
-                for job, expected in zip(jobs, [*alone, alone[0]], strict=True):
-                    assert same(content(job.result()), expected), f"{task} mixed up its jobs"
+        bench = self.bench()
+        for task in bench.plan.claim.tasks:
+            first, second = self.requests(task)
+            alone = [content(bench.run(task, request)) for request in (first, second)]
+            answers = bench.together(task, [first, second, first])
+            for answer, expected in zip(answers, [*alone, alone[0]], strict=True):
+                assert same(content(answer), expected), f"{task} mixed up its jobs"
 
     def test_a_cancelled_job_stops_within_one_step(self) -> None:
         """When its reader goes after the first event, a stream takes at most one step more, and the next job runs."""
-        self._run(self._cancel())
-
-    async def _cancel(self) -> None:
-        async with _Bench(self) as bench:
-            for task in bench.plan.claim.tasks:
-                request = self.long_request(task)
-                if request is None:
-                    continue
-                late = await bench.cancel(task, request)
-                assert late <= 1, f"{task} took {late} steps after it was cancelled"
-                assert await bench.run(task, self.requests(task)[1])
+        bench = self.bench()
+        for task in bench.plan.claim.tasks:
+            request = self.long_request(task)
+            if request is None:
+                continue
+            late = bench.cancel(task, request)
+            assert late <= 1, f"{task} took {late} steps after it was cancelled"
+            assert bench.run(task, self.requests(task)[1])
 
     def test_a_bad_request_is_an_error_with_a_status(self) -> None:
         """A request that the model cannot answer is a UniversalError, and harms nothing."""
-        self._run(self._errors())
-
-    async def _errors(self) -> None:
-        async with _Bench(self) as bench:
-            task = bench.plan.claim.tasks[0]
-            try:
-                await bench.run("no_such_task", self.requests(task)[0])
-            except UniversalError as error:
-                assert 400 <= error.status < 600
-                assert error.message
-            else:
-                raise AssertionError("a task that does not exist was answered")
-            assert await bench.run(task, self.requests(task)[0])
+        bench = self.bench()
+        task = bench.plan.claim.tasks[0]
+        try:
+            bench.run("no_such_task", self.requests(task)[0])
+        except UniversalError as error:
+            assert 400 <= error.status < 600
+            assert error.message
+        else:
+            raise AssertionError("a task that does not exist was answered")
+        assert bench.run(task, self.requests(task)[0])
 
     def test_unloading_ends_the_process(self) -> None:
         """After unloading, the worker process is gone and its memory with it; the next request loads it again."""
-        self._run(self._unload())
-
-    async def _unload(self) -> None:
-        async with _Bench(self) as bench:
-            task = bench.plan.claim.tasks[0]
-            await bench.run(task, self.requests(task)[0])
-            (entry,) = bench.runtime.pool.entries.values()
-            assert entry.worker is not None
-            assert await bench.runtime.pool.unload(bench.plan.name, "the contract asks for it") == 1
-            assert entry.worker.closed.is_set(), "the worker still runs"
-            assert await bench.run(task, self.requests(task)[0])
-
-    @staticmethod
-    def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-        async def limited() -> None:
-            async with asyncio.timeout(DEADLINE):
-                await coroutine
-
-        asyncio.run(limited())
-
-
-class _Bench:
-    """A runtime with nothing but the model under test."""
-
-    def __init__(self, contract: BackendContract) -> None:
-        entry = ModelConfig(backend=contract.backend, options=contract.options)
-        config = Config(model={contract.model: entry}, workers=WorkersConfig(stop_grace=10.0))
-        self._name = contract.model
-        self._config = config
-        self.runtime: Runtime
-        self.plan: Plan
-
-    async def __aenter__(self) -> "_Bench":
-        self.runtime = Runtime(self._config)
-        self.plan = await self.runtime.router.plan(self._name)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.runtime.stop()
-
-    async def run(self, task: str, request: Request) -> list[Message]:
-        """Return all messages of a job."""
-        async with self.runtime.router.call(self.plan, task, request) as call:
-            return [message async for batch in call.batches() for message in batch]
-
-    async def cancel(self, task: str, request: Request) -> int:
-        """Leave a job after its first events; return the steps that the model took after it knew."""
-        lease = await self.runtime.pool.lease(self.plan, "contract")
-        stream = lease.run(task, request, "contract")
-        batches = stream.batches()
-        await anext(batches)
-        await batches.aclose()
-        lease.release()
-        await stream.ended
-        return stream.late
+        bench = self.bench()
+        task = bench.plan.claim.tasks[0]
+        bench.run(task, self.requests(task)[0])
+        worker = bench.entry().worker
+        assert worker is not None
+        assert bench.unload() == 1
+        assert not psutil.pid_exists(worker.pid), "the worker still runs"
+        assert bench.run(task, self.requests(task)[0])
 
 
 def content(messages: list[Message]) -> object:

@@ -1,0 +1,1 @@
+"""Causal language models: prompt -> engine (scheduler, runner, sampler) -> events."""

@@ -1,0 +1,174 @@
+"""How the next token is chosen from a row of logits.
+
+The order is that of transformers, and of vLLM up to min_p:
+
+1. log-probabilities, where asked for, from the raw logits, so that they tell what the model thinks
+2. logit_bias is added
+3. repetition_penalty on every token of prompt and answer, then presence_penalty and frequency_penalty on the answer's
+4. temperature; at 0 the best token is taken and nothing below applies
+5. top_k, top_p, min_p, each on what the one before left
+6. one draw from what remains
+
+A draw takes one number from the answer's own generator and turns it into a token by the cumulative
+distribution. So a seed gives the same text on every device, and whatever else runs beside it.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+_HEAD = 1024
+_COLD = 1e-5  # below this temperature the division overflows long before it could change the choice
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The settings of one answer, complete; ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0 are off."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    seed: str | None = None
+    logprobs: int | None = None
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the best token is taken rather than drawn."""
+        return self.temperature < _COLD
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A token, and where asked for its log-probability and the best alternatives with theirs, best first."""
+
+    token: int
+    logprob: float | None = None
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+class Sampler:
+    """Chooses the tokens of one answer; it remembers what penalties need to know."""
+
+    def __init__(self, sampling: Sampling, prompt: list[int]) -> None:
+        self._sampling = sampling
+        self._prompt = prompt
+        self._random = random.Random(sampling.seed)
+        self._seen: Tensor | None = None
+        self._counts: Tensor | None = None
+        self._bias: tuple[Tensor, Tensor] | None = None
+
+    def choose(self, logits: Tensor) -> Choice:
+        """Return the next token for raw ``logits`` of shape ``[vocabulary]``, which are left as they are."""
+        logits = logits.float()
+        token = self._draw(self._penalise(logits))
+        self._remember(token)
+        return self._report(logits, token)
+
+    def _draw(self, logits: Tensor) -> int:
+        if self._sampling.greedy:
+            return int(logits.argmax())
+        return draw(filter_logits(logits / self._sampling.temperature, self._sampling), self._random.random())
+
+    def _report(self, logits: Tensor, token: int) -> Choice:
+        if self._sampling.logprobs is None:
+            return Choice(token)
+        logprobs = logits.log_softmax(-1)
+        values, tokens = logprobs.topk(min(self._sampling.logprobs, logits.numel()))
+        return Choice(token, float(logprobs[token]), tuple(zip(tokens.tolist(), values.tolist(), strict=True)))
+
+    def _penalise(self, logits: Tensor) -> Tensor:
+        sampling = self._sampling
+        if sampling.logit_bias:
+            logits = self._biased(logits)
+        if sampling.repetition_penalty != 1.0:
+            logits = penalise_repetition(logits, self._seen_in(logits), sampling.repetition_penalty)
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            counts = self._counts_in(logits)
+            logits = logits - sampling.presence_penalty * (counts > 0) - sampling.frequency_penalty * counts
+        return logits
+
+    def _biased(self, logits: Tensor) -> Tensor:
+        if self._bias is None:
+            tokens, values = zip(*self._sampling.logit_bias.items(), strict=True)
+            self._bias = (
+                torch.tensor(tokens, device=logits.device),
+                torch.tensor(values, device=logits.device).float(),
+            )
+        return logits.index_add(0, *self._bias)
+
+    def _seen_in(self, logits: Tensor) -> Tensor:
+        if self._seen is None:
+            self._seen = torch.zeros_like(logits, dtype=torch.bool)
+            self._seen[self._prompt] = True
+        return self._seen
+
+    def _counts_in(self, logits: Tensor) -> Tensor:
+        if self._counts is None:
+            self._counts = torch.zeros_like(logits)
+        return self._counts
+
+    def _remember(self, token: int) -> None:
+        if self._seen is not None:
+            self._seen[token] = True
+        if self._counts is not None:
+            self._counts[token] += 1
+
+
+def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Divide positive and multiply negative logits of the tokens that were seen (https://arxiv.org/abs/1909.05858)."""
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Return the logits with -inf for all tokens that top_k, top_p and min_p rule out; the best is never ruled out."""
+    if 0 < sampling.top_k < logits.numel():
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p < 1.0:
+        logits = keep_top_p(logits, sampling.top_p)
+    if sampling.min_p > 0.0:
+        logits = keep_min_p(logits, sampling.min_p)
+    return logits
+
+
+def keep_top_k(logits: Tensor, count: int) -> Tensor:
+    """Keep the ``count`` best tokens, and those that tie with the last of them."""
+    return logits.masked_fill(logits < logits.topk(count).values[-1], -torch.inf)
+
+
+def keep_top_p(logits: Tensor, share: float) -> Tensor:
+    """Keep the fewest best tokens whose probabilities reach ``share`` together (https://arxiv.org/abs/1904.09751)."""
+    probabilities = logits.softmax(-1)
+    # Sorting a vocabulary of 150,000 costs as much as a small model's forward pass; the best thousand nearly
+    # always hold the share already.
+    for size in (min(_HEAD, logits.numel()), logits.numel()):
+        values, tokens = probabilities.topk(size)
+        before = values.cumsum(-1) - values
+        if before[-1] >= share:
+            break
+    dropped = torch.ones_like(logits, dtype=torch.bool)
+    dropped[tokens[before < share]] = False
+    dropped[tokens[0]] = False
+    return logits.masked_fill(dropped, -torch.inf)
+
+
+def keep_min_p(logits: Tensor, share: float) -> Tensor:
+    """Keep the tokens that are at least ``share`` times as likely as the best (https://arxiv.org/abs/2407.01082)."""
+    probabilities = logits.softmax(-1)
+    unlikely = probabilities < share * probabilities.max()
+    unlikely[logits.argmax()] = False
+    return logits.masked_fill(unlikely, -torch.inf)
+
+
+def draw(logits: Tensor, number: float) -> int:
+    """Return the token at which the cumulative distribution passes ``number``, which lies in [0, 1)."""
+    cumulative = logits.softmax(-1, dtype=torch.float64).cumsum(-1)
+    # Only a token with a probability makes the sum grow, so only such a token can be the first to pass.
+    place = torch.searchsorted(cumulative, cumulative[-1:] * number, right=True)
+    return int(place.clamp(max=logits.numel() - 1))

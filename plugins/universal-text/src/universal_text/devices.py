@@ -1,0 +1,97 @@
+"""Where a model runs and with which numbers: device, dtype and threads."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from universal_core import LoadFailed
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called ``name``, or for ``auto`` the fastest there is: cuda, mps, cpu.
+
+    Raises LoadFailed for a device that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= _cuda_devices():
+        raise LoadFailed(f"device {name!r} is not on this machine: PyTorch sees {_cuda_devices()} CUDA devices")
+    if device.type == "mps" and not _has_mps():
+        raise LoadFailed("device 'mps' is not on this machine: PyTorch sees no Apple GPU")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device, config_dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype called ``name``, or for ``auto`` the nearest to the model's own that is native to ``device``.
+
+    ``config_dtype`` is what the model was saved in, None where it does not say. A 16-bit model becomes bfloat16
+    where the device computes with it, else float16 on a GPU and float32 on a CPU, which would emulate both slowly.
+    """
+    if name != "auto":
+        return _DTYPES[name]
+    if config_dtype not in (torch.bfloat16, torch.float16):
+        return torch.float32
+    if device.type == "cpu":
+        return torch.bfloat16 if has_native_bfloat16(device) else torch.float32
+    if config_dtype == torch.bfloat16 and not has_native_bfloat16(device):
+        return torch.float16
+    return config_dtype
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Say whether the device multiplies bfloat16 in hardware rather than by way of float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "mps":
+        return bool(torch.backends.mps.is_macos_or_newer(14, 0))
+    return _cpu_has_bfloat16()
+
+
+def use_threads(count: int | None) -> int:
+    """Let PyTorch compute with ``count`` threads, for None with one per core that this process may use; return it."""
+    # More threads than cores that are free is the largest loss there is: they wait for one another at every
+    # matrix product. PyTorch's own default already counts physical cores and heeds OMP_NUM_THREADS.
+    threads = count or max(1, min(torch.get_num_threads(), usable_cores()))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and by its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _quota_cores() or cores))
+
+
+def _quota_cores() -> int | None:
+    try:
+        quota, period = _QUOTA.read_text().split()[:2]
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else max(1, round(int(quota) / int(period)))
+
+
+def _cuda_devices() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+@cache
+def _cpu_has_bfloat16() -> bool:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if capabilities:
+        return any(bool(there) for name, there in capabilities.items() if name.endswith("bf16"))
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)

@@ -1,0 +1,179 @@
+"""Which models can be embedded with, judged by their files and config.json alone."""
+
+from typing import Any
+
+from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
+from universal_text.encoder.options import EncoderOptions
+
+BACKEND = Backend(
+    name="text-embeddings",
+    model="universal_text.encoder.model:EncoderModel",
+    tasks=("embed",),
+    options=EncoderOptions,
+    preload=(
+        "torch",
+        "tokenizers",
+        "transformers",
+        "transformers.models.auto.modeling_auto",
+        "transformers.models.auto.tokenization_auto",
+        "transformers.models.bert.modeling_bert",
+        "transformers.models.bert.tokenization_bert",
+        "universal_text.encoder.model",
+    ),
+    engine="pytorch",
+)
+
+_ENCODERS = frozenset(
+    {
+        "albert",
+        "bert",
+        "big_bird",
+        "camembert",
+        "convbert",
+        "data2vec-text",
+        "deberta",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "ernie",
+        "eurobert",
+        "gte",
+        "ibert",
+        "longformer",
+        "luke",
+        "megatron-bert",
+        "mobilebert",
+        "modernbert",
+        "mpnet",
+        "nomic_bert",
+        "nystromformer",
+        "rembert",
+        "roberta",
+        "roberta-prelayernorm",
+        "roformer",
+        "squeezebert",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+    }
+)
+_BARE = ("Model", "ForMaskedLM", "ForPreTraining")
+_WHOLE, _INDEX, _PARTS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
+_BESIDE_WEIGHTS = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece*.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
+_LAYOUT = ("modules.json", "sentence_*_config.json", "config_sentence_transformers.json")
+
+# Many requests may wait in the worker: they are the next batch.
+_SLOTS = 64
+_BATCH_TOKENS = 4096
+_LONGEST_INPUT = 8192
+_FIXED_BYTES = 64 * 1024**2
+
+
+def claim_encoder(info: ModelInfo) -> Claim | None:
+    """Offer to run a sentence-transformers layout, or a bare BERT-like encoder, in safetensors."""
+    modules = _modules(info)
+    if modules:
+        return _claim_layout(info, modules)
+    return _claim_bare(info) if info.config.get("model_type") in _ENCODERS else None
+
+
+def _claim_layout(info: ModelInfo, modules: list[dict[str, Any]]) -> Claim | None:
+    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    if kinds[0] != "Transformer" or not _embeds(info):
+        return None
+    over = " over " + info.architectures[0] if info.architectures else ""
+    reason = (
+        f"modules.json is a sentence-transformers layout, {' + '.join(kinds)}{over}, and its weights are safetensors"
+    )
+    return _claim(info, 60, reason, _inside(modules[0]), (*_LAYOUT, *_module_files(info, modules[1:])))
+
+
+def _claim_bare(info: ModelInfo) -> Claim | None:
+    name = next((name for name in info.architectures if name.endswith(_BARE) and "LMHead" not in name), None)
+    reason = (
+        f"config.json names the encoder {name}, its weights are safetensors, and without a modules.json "
+        "the mean of its token vectors is taken"
+    )
+    return _claim(info, 40, reason, "", ()) if name else None
+
+
+def _claim(info: ModelInfo, rank: int, reason: str, folder: str, files: tuple[str, ...]) -> Claim | None:
+    weights = _weights(info, folder)
+    if not weights:
+        return None
+    beside = (*_BESIDE_WEIGHTS, *(("*.py",) if "auto_map" in info.config else ()))
+    return Claim(
+        backend=BACKEND.name,
+        tasks=BACKEND.tasks,
+        rank=rank,
+        reason=reason,
+        memory=MemoryEstimate(weights=info.size_of(*weights), working=_working_bytes(info.config)),
+        slots=_SLOTS,
+        fields=("dimensions", "normalize", "prompt_name"),
+        files=(*weights, *(folder + name for name in beside), *files),
+    )
+
+
+def _weights(info: ModelInfo, folder: str) -> tuple[str, ...]:
+    """Return the weights that transformers would load from a folder: the whole file, or its parts and their index."""
+    if info.matching(folder + _WHOLE):
+        return (folder + _WHOLE,)
+    whole = info.matching(folder + _INDEX) and info.matching(folder + _PARTS)
+    return (folder + _INDEX, folder + _PARTS) if whole else ()
+
+
+def _modules(info: ModelInfo) -> list[dict[str, Any]]:
+    found = info.documents.get("modules.json")
+    return [module for module in found if isinstance(module, dict)] if isinstance(found, list) else []
+
+
+def _embeds(info: ModelInfo) -> bool:
+    """Tell embedding models from the rerankers and sparse encoders that are kept in the same layout."""
+    settings = info.documents.get("config_sentence_transformers.json")
+    kind = settings.get("model_type") if isinstance(settings, dict) else None
+    classifies = any(name.endswith("ForSequenceClassification") for name in info.architectures)
+    return kind in (None, "SentenceTransformer") and not classifies
+
+
+def _inside(module: dict[str, Any]) -> str:
+    """Return the prefix of a module's files: empty for the model's own folder, else ending in a slash."""
+    path = str(module.get("path") or "").strip("/")
+    return path + "/" if path else ""
+
+
+def _module_files(info: ModelInfo, modules: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the files of the modules behind the transformer; pickled weights only where there are no others."""
+    wanted: list[str] = []
+    for folder in filter(None, map(_inside, modules)):
+        safe = info.matching(folder + "model.safetensors")
+        wanted += [folder + "config.json", folder + ("model.safetensors" if safe else "pytorch_model.bin")]
+    return tuple(wanted)
+
+
+def _working_bytes(config: dict[str, Any]) -> int:
+    """Estimate what a batch takes beside the weights, in float32: one layer's activations, and a fixed part.
+
+    A layer keeps its input, query, key, value, context and output (six times hidden_size), and the feed-forward
+    values before and after their activation (twice intermediate_size).
+    """
+    hidden = _number(config, "hidden_size", "dim", "d_model", "n_embd") or 1024
+    inner = _number(config, "intermediate_size", "hidden_dim", "d_ff", "n_inner") or 4 * hidden
+    longest = min(_number(config, "max_position_embeddings", "n_positions"), _LONGEST_INPUT)
+    return _FIXED_BYTES + max(_BATCH_TOKENS, longest) * (6 * hidden + 2 * inner) * 4
+
+
+def _number(config: dict[str, Any], *names: str) -> int:
+    """Return the first of these settings that is a positive number, else 0; the families name them differently."""
+    found = (config.get(name) for name in names)
+    return next((value for value in found if isinstance(value, int) and value > 0), 0)

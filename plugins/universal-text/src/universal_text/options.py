@@ -1,0 +1,49 @@
+"""The options of this plugin's backends."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Device = Annotated[
+    str,
+    Meta(
+        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
+        description="Where to run: auto, cpu, cuda, cuda:1 or mps; auto takes the fastest there is.",
+    ),
+]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    Meta(description="Number format of the weights; auto keeps the model's own where the device computes with it."),
+]
+Threads = Annotated[
+    Annotated[int, Meta(ge=1)] | None,
+    Meta(description="Threads to compute with; none means one per core that the process may use."),
+]
+
+
+class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a causal language model is loaded and run."""
+
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    trust_remote_code: Annotated[
+        bool, Meta(description="Run the Python code that comes with the model. Only for models that you trust.")
+    ] = False
+    device_map: Annotated[
+        str | None,
+        Meta(description="Spread the weights over several devices: auto, balanced or sequential; needs accelerate."),
+    ] = None
+    threads: Threads = None
+    slots: Annotated[int, Meta(ge=1, description="Answers that are written at the same time; more of them wait.")] = 8
+    max_context: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most tokens of prompt and answer together; none means as many as the model knows positions."),
+    ] = None
+    prefill_chunk: Annotated[
+        int, Meta(ge=1, description="Prompt tokens that are read between two steps of the answers being written.")
+    ] = 512
+    attention: Annotated[
+        str | None,
+        Meta(description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...)."),
+    ] = None

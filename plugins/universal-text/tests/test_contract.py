@@ -1,0 +1,37 @@
+"""Both backends keep the contract that the core's kit checks, in real worker processes."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from tiny.causal import make_llama
+from tiny.encoders import make_sentence_transformer
+
+from universal_core.testing import BackendContract
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_llama(tmp_path_factory.mktemp("contract") / "llama")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_sentence_transformer(tmp_path_factory.mktemp("contract") / "encoder")
+
+
+class TestCausal(BackendContract):
+    options: ClassVar[dict[str, Any]] = {"dtype": "float32"}
+    model: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _model(self, llama: Path) -> None:
+        type(self).model = str(llama)
+
+
+class TestEncoder(BackendContract):
+    model: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _model(self, encoder: Path) -> None:
+        type(self).model = str(encoder)
