@@ -5,12 +5,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+
 from installed import on_path
 from openai import BadRequestError, OpenAI
 from server import running_server
+from universal_core import ChatRequest
+from universal_core.testing import BackendContract, chat_request
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "universal-markov"
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "universal-markov"
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-plugin.md"
 MODEL = "markov/hello"
 
 
@@ -38,7 +44,9 @@ def universal(*arguments: str) -> str:
 
 def say(client: OpenAI, message: str, **fields: int) -> tuple[str, str]:
     """Return an answer and why it ended."""
-    found = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": message}], **fields)
+    found = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": message}], extra_body=fields
+    )
     choice = found.choices[0]
     return choice.message.content or "", choice.finish_reason
 
@@ -64,6 +72,12 @@ def test_explain_names_its_claim_as_the_winner() -> None:
 def test_a_chat_begins_at_a_word_of_the_message(client: OpenAI) -> None:
     text, _ = say(client, "Tell me about a cow", seed=3)
     assert text.startswith("cow with the ")
+
+
+def test_the_tutorial_shows_a_real_answer(client: OpenAI) -> None:
+    page = TUTORIAL.read_text("utf-8")
+    assert 'messages=[{"role": "user", "content": "Tell me about a cow"}],\n        seed=2,' in page
+    assert f"\n    {say(client, 'Tell me about a cow', seed=2)[0]}\n" in page
 
 
 def test_the_same_seed_gives_the_same_answer(client: OpenAI) -> None:
@@ -95,3 +109,12 @@ def test_a_field_that_it_does_not_honour_is_refused_by_name(client: OpenAI) -> N
     with pytest.raises(BadRequestError) as refusal:
         say(client, "cow", temperature=1)
     assert (refusal.value.param, refusal.value.code) == ("temperature", "unsupported_field")
+
+
+def seeded(text: str) -> ChatRequest:
+    return msgspec.structs.replace(chat_request(text, 8), seed=1)
+
+
+class TestContract(BackendContract):
+    model = MODEL
+    samples = {"chat": (seeded("Tell me about a cow"), seeded("Tell me about a dog"))}

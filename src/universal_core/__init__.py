@@ -4,10 +4,12 @@ from universal_core.batching import batched
 from universal_core.errors import (
     BadRequest,
     ContextLengthExceeded,
+    Forbidden,
     InsufficientMemory,
     InternalError,
     LoadFailed,
     ModelNotFound,
+    TaskNotSupported,
     UniversalError,
     UnsupportedField,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "BadRequest",
     "Claim",
     "ContextLengthExceeded",
+    "Forbidden",
     "InsufficientMemory",
     "InternalError",
     "LoadFailed",
@@ -44,6 +47,7 @@ __all__ = [
     "ModelRef",
     "NoOptions",
     "Progress",
+    "TaskNotSupported",
     "UniversalError",
     "UnsupportedField",
     "batched",

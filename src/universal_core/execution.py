@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from universal_core.batching import Batcher, batching_of
+from universal_core.config import nearest
 from universal_core.errors import BadRequest, TaskNotSupported
 from universal_core.hookspecs import hookimpl
 from universal_core.models import Backend, Claim, ModelInfo
@@ -25,7 +26,8 @@ def options_for(backend: Backend, values: Mapping[str, Any], device: str) -> dic
     try:
         msgspec.convert(options, backend.options)
     except msgspec.ValidationError as error:
-        names = f"; its options are {', '.join(sorted(known))}" if known else "; it has no options"
+        unknown = next((name for name in values if name not in known), None)
+        names = nearest(unknown, known) if unknown and known else f"; its options are {', '.join(sorted(known)) or 'none'}"
         raise BadRequest(f"options of backend {backend.name}: {error}{names}".replace("`", ""), param="model") from None
     return options
 

@@ -35,14 +35,14 @@ def explain(router: Router, name: str) -> Explanation:
 def lines(explanation: Explanation) -> list[str]:
     """Return an explanation as lines to print."""
     info = explanation.info
-    where = info.path or f"not downloaded yet ({readable(info.size_of('*'))} in all)"
+    where = f"not downloaded yet ({readable(info.size_of('*'))} in all)" if info.path is None else info.path
     text = [f"{explanation.name}", f"  found by   {info.source}: {where}"]
     if info.revision:
         text.append(f"  revision   {info.revision}")
     if info.architectures:
         text.append(f"  config     {', '.join(info.architectures)}")
     for claim in explanation.claims:
-        mark = "winner" if claim is explanation.winner else "claim"
+        mark = "winner" if explanation.winner and claim.backend == explanation.winner.backend else "claim"
         text.append(f"  {mark:<10} {claim.backend} (rank {claim.rank}): {claim.reason}")
         text.append(f"  {'':<10} tasks: {', '.join(claim.tasks)}; {claim.slots} at once")
         if info.path is None:

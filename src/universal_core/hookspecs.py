@@ -54,8 +54,8 @@ def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None
 
 
 @hookspec
-def claim_model(info: ModelInfo) -> Claim | None:
-    """Return an offer to run this model, or None; all plugins are asked and the highest rank wins."""
+def claim_model(info: ModelInfo) -> Claim | Iterable[Claim] | None:
+    """Return an offer to run this model, one for each backend that can, or None; the highest rank of all wins."""
 
 
 @hookspec(firstresult=True)

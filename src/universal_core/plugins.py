@@ -69,16 +69,19 @@ class Plugins:
         if blocked:
             self.manager.set_blocked(name)
             return plugin
+        module = None
         try:
             module = point.load()
             self._check_version(module)
+            if self.manager.has_plugin(name):
+                raise ImportError(f"another distribution has a plugin named {name} already")
             self.manager.register(module, name=name)
             self.manager.check_pending()
             callers = self.manager.get_hookcallers(module) or []
             tasks = {task for backend in self._backends_of(name) for task in backend.tasks}
         except Exception as error:  # noqa: BLE001 - a plugin is foreign code: whatever it raises must not stop the server
             log.warning("plugin %s (%s %s) is quarantined: %s", name, origin, version, error)
-            if self.manager.has_plugin(name):
+            if module is not None and self.manager.get_plugin(name) is module:
                 self.manager.unregister(name=name)
             return msgspec.structs.replace(plugin, state="quarantined", error=f"{type(error).__name__}: {error}")
         hooks = tuple(sorted(caller.name for caller in callers))
@@ -128,7 +131,13 @@ class Plugins:
 
     def claims(self, info: ModelInfo) -> list[Claim]:
         """Ask everyone who would run the model; best claim first."""
-        found = [claim for _, claim in self.ask_each("claim_model", info=info) if claim is not None]
+        known, found = self.backends(), []
+        for name, answer in self.ask_each("claim_model", info=info):
+            for claim in [answer] if isinstance(answer, Claim) else answer or ():
+                if claim.backend in known:
+                    found.append(claim)
+                else:
+                    log.warning("plugin %s claims %s for %s, which is no registered backend", name, info.id, claim.backend)
         return sorted(found, key=lambda claim: (-claim.rank, claim.backend))
 
     def tell(self, hook: str, **arguments: Any) -> None:

@@ -6,111 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from universal_core.budget import Budget
 from universal_core.config import Config
+from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import DeadlineExceeded, Draining, LoadFailed, UniversalError, from_failure
 from universal_core.launcher import Launcher
 from universal_core.memory import readable
-from universal_core.models import Backend, Claim, ModelInfo, Progress
+from universal_core.models import Progress
 from universal_core.plugins import Plugins
-from universal_core.process import Stream, Worker, finished
-from universal_core.queueing import Queue
+from universal_core.process import Worker, finished
 
 log = logging.getLogger(__name__)
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is to be run: what the Router decided, ready for the Pool."""
-
-    name: str
-    info: ModelInfo
-    claim: Claim
-    backend: Backend
-    options: dict[str, Any]
-    pinned: bool = False
-    device: str = "cpu"
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two plans the same model in memory."""
-        return self.name, self.claim.backend
-
-
-class Entry:
-    """A model that is loading or loaded, with the queue before it."""
-
-    def __init__(self, plan: Plan, queue_limit: int) -> None:
-        self.plan = plan
-        self.queue = Queue(plan.claim.slots, queue_limit)
-        self.worker: Worker | None = None
-        self.loading: asyncio.Task[None] | None = None
-        self.progress = Progress("starting")
-        self.reserved = 0
-        self.users = 0
-        self.active = 0
-        self.used = time.monotonic()
-        self.gone = False
-
-    @property
-    def state(self) -> str:
-        """``loading`` or ``ready``."""
-        return "loading" if self.loading is not None and not self.loading.done() else "ready"
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody uses it or waits for it."""
-        return self.users == 0 and self.state == "ready"
-
-    @property
-    def memory(self) -> int:
-        """The bytes it takes, on the device that it runs on."""
-        if self.worker is None:
-            return 0
-        return self.worker.memory.system if self.plan.device == "cpu" else self.worker.memory.device
-
-    @property
-    def status(self) -> str:
-        """What somebody who waits is waiting for."""
-        if self.state == "loading":
-            return f"loading {self.plan.name}: {self.progress}"
-        return f"waiting for {self.plan.name}: {self.active} running, {self.queue.queued} queued"
-
-
-class Lease:
-    """The right to run one job on a loaded model; give it back with release."""
-
-    def __init__(self, entry: Entry, hang_timeout: float) -> None:
-        self.entry = entry
-        self._hang_timeout = hang_timeout
-        self._stream: Stream | None = None
-
-    def run(self, task: str, request: Any, request_id: str) -> Stream:
-        """Start the job that the lease is for."""
-        assert self.entry.worker is not None
-        self._stream = self.entry.worker.run(task, request, request_id)
-        return self._stream
-
-    def release(self) -> None:
-        """Give the slot back as soon as the worker has really stopped working on the job."""
-        if self._stream is None or self._stream.ended.done():
-            self._leave()
-            return
-        killer = asyncio.get_running_loop().call_later(self._hang_timeout, self._kill)
-        self._stream.ended.add_done_callback(lambda _: (killer.cancel(), self._leave()))
-
-    def _kill(self) -> None:
-        log.error("%s does not stop a cancelled job and is killed", self.entry.plan.name)
-        if self.entry.worker is not None:
-            self.entry.worker.kill()
-
-    def _leave(self) -> None:
-        entry = self.entry
-        entry.active -= 1
-        entry.users -= 1
-        entry.used = time.monotonic()
-        entry.queue.leave()
 
 
 class Pool:
@@ -192,7 +98,7 @@ class Pool:
         """Wait until the model is loaded; the load itself goes on when one who waits gives up."""
         assert entry.loading is not None
         limit = self._config.pool.load_timeout
-        if not await finished(entry.loading, limit):
+        if not entry.loading.done() and not await finished(entry.loading, limit):
             raise DeadlineExceeded(f"{entry.plan.name} is still loading after {limit:.0f} s ({entry.progress}); try again later")
         if entry.loading.cancelled():
             raise LoadFailed(f"loading {entry.plan.name} was called off")

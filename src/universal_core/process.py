@@ -106,8 +106,10 @@ class Stream:
         if left is not None and left <= 0:
             raise DeadlineExceeded("the answer was not finished within the configured time (pool.request_timeout)")
         limits = [limit for limit in (left, patience) if limit is not None]
+        if not limits:
+            return await self._news.wait()
         try:
-            async with asyncio.timeout(min(limits) if limits else None):
+            async with asyncio.timeout(min(limits)):
                 return await self._news.wait()
         except TimeoutError:
             return False

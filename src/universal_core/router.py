@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,7 +18,8 @@ from universal_core.memory import accelerator
 from universal_core.messages import Message, Request
 from universal_core.models import Backend, Claim, ModelInfo, ModelRef
 from universal_core.plugins import Plugins
-from universal_core.pool import Entry, Lease, Plan, Pool
+from universal_core.entry import Entry, Lease, Plan
+from universal_core.pool import Pool
 
 KEPT_PLANS = 1024
 PLAN_LIFETIME = 5.0
@@ -67,7 +69,7 @@ class Router:
         ref = ModelRef.parse(entry.model or name)
         info = self._plugins.hook.find_model(ref=ref)
         if info is None:
-            raise ModelNotFound(f"model {name!r} was not found{self._near(name)}. A private model of the hub needs HF_TOKEN", param="model")
+            raise ModelNotFound(f"model {name!r} was not found{self._near(name)}{_hub_advice()}", param="model")
         claims = self._plugins.claims(info)
         engine = self._config.models.runtime_backend
         claims.sort(key=lambda claim: (-claim.rank, self._backends[claim.backend].engine != engine))
@@ -210,6 +212,12 @@ def refuse_unsupported(request: Request, claim: Claim) -> None:
                 + (f" (it supports {', '.join(sorted(honoured))})" if honoured else ""),
                 param=param,
             )
+
+
+def _hub_advice() -> str:
+    if os.environ.get("HF_HUB_OFFLINE"):
+        return ". The hub was not asked, because the server is offline (hub.offline or HF_HUB_OFFLINE)"
+    return ". A private model of the hub needs HF_TOKEN"
 
 
 def _advice(plugin: KnownPlugin | None) -> str:

@@ -16,7 +16,8 @@ from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
 from universal_core.models import ModelInfo
 from universal_core.plugins import Plugins
-from universal_core.pool import Entry, Pool
+from universal_core.entry import Entry
+from universal_core.pool import Pool
 from universal_core.router import Router
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Runtime:
             for info in found or ():
                 known.setdefault(info.id, (info, None))
         for name, entry in self.config.model.items():
-            known[name] = (known.get(name, (None, None))[0], entry)
+            known[name] = (known.get(entry.model or name, (None, None))[0], entry)
         for entry in self.pool.entries.values():
             known[entry.plan.name] = (entry.plan.info, self.config.model.get(entry.plan.name))
         return known

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -104,9 +103,3 @@ def hypercorn_config(server: ServerConfig, listener: socket.socket) -> Hypercorn
     config.loglevel = "WARNING"
     config.include_server_header = False
     return config
-
-
-def fail(message: str) -> None:
-    """Print what is wrong and leave with status 2."""
-    print(f"universal: {message}", file=sys.stderr)
-    raise SystemExit(2)

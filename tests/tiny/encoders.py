@@ -28,27 +28,7 @@ SIZE = 32
 POSITIONS = 128
 PROMPTS = {"query": "query: ", "passage": "this is a passage: ", "document": ""}
 
-_WORDS = [
-    "hello",
-    "world",
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "lazy",
-    "dog",
-    "this",
-    "is",
-    "a",
-    "tiny",
-    "cat",
-    "query",
-    "passage",
-    "good",
-    "bad",
-]
+_WORDS = ("hello", "world", "the", "quick", "brown", "fox", "lazy", "dog", "cat", "tiny", "query", "passage", "is")
 _FLAGS = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",

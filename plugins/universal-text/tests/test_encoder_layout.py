@@ -97,7 +97,7 @@ def test_an_unknown_setting_is_refused_by_name(file: str, values: dict[str, Any]
 def test_a_file_that_is_not_json_is_refused_by_name(tmp_path: Path) -> None:
     make_sentence_transformer(tmp_path)
     (tmp_path / "modules.json").write_text("[")
-    with pytest.raises(LoadFailed, match="modules.json is not valid JSON"):
+    with pytest.raises(LoadFailed, match=r"modules\.json is not valid JSON"):
         read_layout(str(tmp_path))
 
 

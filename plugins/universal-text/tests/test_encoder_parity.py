@@ -103,7 +103,8 @@ def test_a_checkpoint_in_bfloat16_stays_in_it(tmp_path: Path) -> None:
 def paragraphs() -> list[str]:
     """Return real texts of many lengths: the model card's, a single letter, and one that has to be cut."""
     card = (real_model() / "README.md").read_text(encoding="utf-8")
-    return [*(part for part in card.split("\n\n") if part.strip())][:24] + ["a", "", "hello", card]
+    parts = [part for part in card.split("\n\n") if part.strip()]
+    return [*parts[:24], "a", "", "hello", card]
 
 
 def reference(path: Path, texts: list[str], *, normalize: bool = True, prompt_name: str | None = None) -> Any:

@@ -47,6 +47,5 @@ def test_the_starter_model_is_found_listed_and_claimed() -> None:
     assert found is not None
     assert found.path == str(FOLDER)
     assert [info.id for info in universal_text.list_models()] == ["universal/starter"]
-    claim = universal_text.claim_model(found)
-    assert claim is not None
+    (claim,) = universal_text.claim_model(found)
     assert "chat" in claim.tasks

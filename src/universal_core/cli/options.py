@@ -38,7 +38,7 @@ def given_flags(values: dict[str, str | None]) -> dict[str, Any]:
     """Return ``section.field`` -> value of the options that were given."""
     by_argument = {_argument(setting): setting for setting in settings()}
     return {
-        by_argument[argument].name: parse(text, by_argument[argument])
+        by_argument[argument].name: parse(text, by_argument[argument], by_argument[argument].flag)
         for argument, text in values.items()
         if text is not None
     }

@@ -142,40 +142,41 @@ def nearest(name: str, known: Any) -> str:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
     """Return ``section.field`` -> (variable, value) for every variable that is ours."""
-    by_variable = {f"{PREFIX}{s.section}_{s.field}".upper(): s for s in settings()}
     by_name = {s.name: s for s in settings()}
-    by_variable |= {variable: by_name[name] for variable, name in ALIASES.items()}
-    found: dict[str, tuple[str, Any]] = {}
-    for variable, text in environment.items():
-        if variable in by_variable:
-            setting = by_variable[variable]
-            found[setting.name] = (variable, parse(text, setting))
-        elif variable.startswith(PREFIX):
+    by_variable = {variable: by_name[name] for variable, name in ALIASES.items()}
+    # After the short names, so that of two variables for one setting the full one counts.
+    by_variable |= {f"{PREFIX}{s.section}_{s.field}".upper(): s for s in by_name.values()}
+    for variable in environment:
+        if variable.startswith(PREFIX) and variable not in by_variable:
             raise ConfigError(f"unknown environment variable {variable}{nearest(variable, by_variable)}")
-    return found
+    return {
+        setting.name: (variable, parse(environment[variable], setting, variable))
+        for variable, setting in by_variable.items()
+        if variable in environment
+    }
 
 
-def parse(text: str, setting: Setting) -> Any:
-    """Return the value that a text from the environment or the command line stands for."""
+def parse(text: str, setting: Setting, origin: str) -> Any:
+    """Return the value that a text from ``origin``, the environment or the command line, stands for."""
     default = setting.default
     if isinstance(default, bool):
         if text.lower() not in _TRUTHS:
-            raise ConfigError(f"{setting.variable}: expected true or false, got {text!r}")
+            raise ConfigError(f"{origin}: expected true or false, got {text!r}")
         return _TRUTHS[text.lower()]
     if isinstance(default, tuple):
         return [item.strip() for item in text.split(",") if item.strip()]
     if default is None and text.lower() in ("", "none"):
         return None
     if isinstance(default, int | float) or setting.name == "pool.memory_limit":
-        return _number(text, setting)
+        return _number(text, origin)
     return text
 
 
-def _number(text: str, setting: Setting) -> int | float:
+def _number(text: str, origin: str) -> int | float:
     try:
         return int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else float(text)
     except ValueError:
-        raise ConfigError(f"{setting.variable}: expected a number, got {text!r}") from None
+        raise ConfigError(f"{origin}: expected a number, got {text!r}") from None
 
 
 def _assign(values: dict[str, Any], name: str, value: Any) -> None:

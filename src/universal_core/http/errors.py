@@ -56,8 +56,13 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 async def unexpected_error(request: Request, error: Exception) -> Response:
     """Answer a defect: no stack, but the id under which the log has it."""
+    return error_response(defect(request))
+
+
+def defect(request: Request) -> InternalError:
+    """Return what a client is told of a defect."""
     number = request.scope.get("universal.request_id", "")
-    return error_response(InternalError(f"an internal error happened; the server's log has it under request id {number}"))
+    return InternalError(f"an internal error happened; the server's log has it under request id {number}")
 
 
 HANDLERS = {UniversalError: universal_error, HTTPException: http_error, Exception: unexpected_error}

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from universal_core.errors import RequestAborted, UniversalError
-from universal_core.http.errors import error_response
+from universal_core.http.errors import defect, error_response
 from universal_core.http.scope import note
 from universal_core.messages import Message
 from universal_core.router import Call
@@ -73,6 +73,10 @@ class EventStream(Response):
                 return
             note(self._request, error=error.code)
             await self._send(send, data(error.body()))
+        except Exception:
+            if self._started:
+                await self._send(send, data(defect(self._request).body()))
+            raise
         if self._started:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

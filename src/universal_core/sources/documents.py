@@ -13,6 +13,7 @@ DOCUMENTS = (
     "generation_config.json",
     "tokenizer_config.json",
     "modules.json",
+    "config_sentence_transformers.json",
     "model_index.json",
     "preprocessor_config.json",
     "adapter_config.json",

@@ -19,10 +19,9 @@ def register_backends() -> Iterable[Backend]:
 
 
 @hookimpl
-def claim_model(info: ModelInfo) -> Claim | None:
-    """Return the better offer; where both rank alike the encoder's, for it has seen a layout made for it."""
-    offers = [offer for offer in (encoder.claim_encoder(info), claims.claim_causal(info)) if offer]
-    return max(offers, key=lambda offer: offer.rank, default=None)
+def claim_model(info: ModelInfo) -> list[Claim]:
+    """Return the offers of both backends; a decoder made into an encoder has both, and the encoder's ranks higher."""
+    return [offer for offer in (encoder.claim_encoder(info), claims.claim_causal(info)) if offer]
 
 
 @hookimpl

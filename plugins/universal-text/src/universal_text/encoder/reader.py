@@ -67,8 +67,6 @@ class Reader:
         for place, item in enumerate(request.input):
             if isinstance(item, str) or not item or (min(item) >= 0 and max(item) < self._vocabulary):
                 continue
-            message = (
-                f"Input {place} has token ids outside of 0 to {self._vocabulary - 1}, which are those of this model."
-            )
+            message = f"Input {place} has a token id outside of this model's range, 0 to {self._vocabulary - 1}."
             return BadRequest(message, param="input")
         return None

@@ -48,8 +48,9 @@ def load_transformer(
     if missing:
         raise LoadFailed(f"The weights in {folder} lack {len(missing)} tensors, first {missing[0]}.")
     model.config.use_cache = False
-    found: PreTrainedModel = model.eval().requires_grad_(False)
-    return _narrow(found, dtype).to(device)
+    _narrow(model.eval().requires_grad_(False), dtype).to(device)
+    loaded: PreTrainedModel = model
+    return loaded
 
 
 def mixed(model: PreTrainedModel, dtype: torch.dtype) -> torch.autocast:
@@ -57,14 +58,14 @@ def mixed(model: PreTrainedModel, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(model.device.type, dtype=dtype, enabled=model.dtype == torch.float32 != dtype)
 
 
-def _narrow(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+def _narrow(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Give the model a dtype, but leave what is added up in float32 as it is.
 
     With all of MiniLM in bfloat16, a quarter of very short texts and of word salads fall to a cosine of 0.99985 to
     float32; with float32 residuals, embeddings and norms none falls under 0.9999, at about a tenth of the speed.
     """
-    if model.dtype != torch.float32 or dtype == torch.float32:
-        return model.to(dtype=dtype)
+    if next(model.parameters()).dtype != torch.float32 or dtype == torch.float32:
+        return model.to(dtype)
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.to(dtype)
@@ -74,12 +75,16 @@ def _narrow(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers from reporting what it left out: a language head is not wanted, and the rest is checked."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(ERROR)
+    log: Any = logging
+    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity(ERROR)
+    log.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        log.set_verbosity(before)
+        if bars:
+            log.enable_progress_bar()
 
 
 def vocabulary_of(model: PreTrainedModel) -> int:

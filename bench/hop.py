@@ -1,0 +1,155 @@
+"""What the server adds to a model: CPU and time a request and a token, against the model called directly.
+
+    python bench/hop.py [--requests 200] [--tokens 256] [--rounds 3]
+
+The model is the echo backend, which computes nothing, so that everything measured is ours. ``direct`` iterates the
+model's own generator in one process; ``server`` asks the same of a server process through HTTP and a worker.
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from installed import on_path, write_distribution
+from server import Server, running_server
+
+from universal_core import ModelInfo, ModelRef
+from universal_core.testing import chat_request
+from universal_core.testing.echo import EchoModel, EchoOptions
+
+MODEL = "echo/bench"
+
+
+async def direct(tokens: int) -> None:
+    """Iterate the model itself."""
+    model = EchoModel(ModelInfo(id=MODEL, ref=ModelRef.parse(MODEL), source="echo"), EchoOptions())
+    async for _ in model.chat(chat_request(f"repeat {tokens}", tokens)):
+        pass
+
+
+class Connection:
+    """The thinnest HTTP client there is, so that a client's own work does not count."""
+
+    def __init__(self, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._socket = socket.create_connection((host, int(port)))
+        self._file = self._socket.makefile("rb")
+
+    def post(self, body: dict[str, object]) -> float:
+        """Send a chat and read the whole answer; return the seconds until its first byte."""
+        data = json.dumps(body).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(data)}\r\n"
+        began = time.perf_counter()
+        self._socket.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + data)
+        self._file.peek(1)
+        first = time.perf_counter() - began
+        length, chunked = 0, False
+        while (line := self._file.readline()) != b"\r\n":
+            name, _, value = line.lower().partition(b":")
+            length = int(value) if name == b"content-length" else length
+            chunked = chunked or name == b"transfer-encoding"
+        self._read(length, chunked)
+        return first
+
+    def _read(self, length: int, chunked: bool) -> None:
+        if not chunked:
+            self._file.read(length)
+            return
+        while size := int(self._file.readline(), 16):
+            self._file.read(size + 2)
+        self._file.readline()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._socket.close()
+
+
+def cpu(process: psutil.Process) -> float:
+    """Return the CPU seconds that a process has used."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def measured(server: Server, work: Callable[[], None]) -> tuple[float, float, float]:
+    """Return the seconds that some work took: on the clock, of the HTTP process's CPU, and of the worker's."""
+    http, worker = psutil.Process(server.process.pid), server.worker_of(MODEL)
+    before, began = (cpu(http), cpu(worker)), time.perf_counter()
+    work()
+    return time.perf_counter() - began, cpu(http) - before[0], cpu(worker) - before[1]
+
+
+def report(name: str, values: list[float], unit: str = "µs") -> None:
+    """Print the median and the spread of some rounds."""
+    shown = sorted(value * 1e6 for value in values)
+    print(f"{name:<58} {statistics.median(shown):8.0f} {unit}   ({shown[0]:.0f} to {shown[-1]:.0f})")
+
+
+def one_round(server: Server, requests: int, tokens: int, results: dict[str, list[float]]) -> None:
+    """Measure plain requests, streams of many tokens, and the same streams directly."""
+    connection = Connection(server.url)
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "repeat 1"}]}
+    many = {**body, "messages": [{"role": "user", "content": f"repeat {tokens}"}], "max_tokens": tokens, "stream": True}
+    for _ in range(20):
+        connection.post(body)
+    firsts: list[float] = []
+    wall, http, worker = measured(server, lambda: firsts.extend(connection.post(body) for _ in range(requests)))
+    results.setdefault("a request: time until it is answered", []).append(wall / requests)
+    results.setdefault("a request: CPU of the HTTP process", []).append(http / requests)
+    results.setdefault("a request: CPU of the worker", []).append(worker / requests)
+    streams = max(requests // 10, 1)
+    wall, http, worker = measured(server, lambda: [connection.post(many) for _ in range(streams)] and None)
+    results.setdefault("a token, as fast as they come: time", []).append(wall / streams / tokens)
+    results.setdefault("a token, as fast as they come: CPU of the HTTP process", []).append(http / streams / tokens)
+    results.setdefault("a token, as fast as they come: CPU of the worker", []).append(worker / streams / tokens)
+    paced(connection, server, results)
+    began = time.perf_counter()
+    for _ in range(streams):
+        asyncio.run(direct(tokens))
+    results.setdefault("a token, directly: time", []).append((time.perf_counter() - began) / streams / tokens)
+    connection.close()
+
+
+def paced(connection: Connection, server: Server, results: dict[str, list[float]]) -> None:
+    """Measure a stream whose tokens come 5 ms apart, so that nothing can be sent together."""
+    body = {"model": "echo/paced", "messages": [{"role": "user", "content": "repeat 200"}], "stream": True}
+    connection.post({**body, "max_tokens": 1})
+    http, worker = psutil.Process(server.process.pid), server.worker_of("echo/paced")
+    before = cpu(http), cpu(worker)
+    connection.post(body)
+    results.setdefault("a token, 5 ms apart: CPU of the HTTP process", []).append((cpu(http) - before[0]) / 200)
+    results.setdefault("a token, 5 ms apart: CPU of the worker", []).append((cpu(worker) - before[1]) / 200)
+
+
+def main() -> None:
+    """Run the rounds and print their medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    results: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        write_distribution(Path(folder), "echo", "universal_core.testing.echo")
+        settings = Path(folder) / "universal.toml"
+        settings.write_text('[model."echo/paced"]\noptions = {delay = 0.005}\n')
+        with on_path(Path(folder)), running_server("--config", str(settings), "--logging-access", "false") as server:
+            for _ in range(arguments.rounds):
+                one_round(server, arguments.requests, arguments.tokens, results)
+    for name, values in results.items():
+        report(name, values)
+
+
+if __name__ == "__main__":
+    main()

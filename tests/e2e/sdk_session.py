@@ -1,0 +1,129 @@
+"""Everything that a user does with OpenAI's SDK, as a script that runs under any version of it: URL MODEL ENCODER."""
+
+import asyncio
+import sys
+
+import openai
+
+QUESTION = "what is universal runtime?"
+
+
+def chats(client: openai.OpenAI, model: str) -> None:
+    messages = [{"role": "developer", "content": "Answer briefly."}, {"role": "user", "content": QUESTION}]
+    whole = client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=40)
+    assert whole.id.startswith("chatcmpl-"), whole.id
+    assert whole.choices[0].finish_reason in ("stop", "length")
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens > 2
+
+    chunks = list(
+        client.chat.completions.create(
+            model=model,
+            messages=messages,
+            temperature=0,
+            max_completion_tokens=40,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content, (text, whole.choices[0].message.content)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == whole.choices[0].finish_reason
+    assert chunks[-1].usage == whole.usage, (chunks[-1].usage, whole.usage)
+    assert chunks[-1].choices == []
+
+
+def samples(client: openai.OpenAI, model: str) -> None:
+    messages = [{"role": "user", "content": QUESTION}]
+    seeded = [
+        client.chat.completions.create(model=model, messages=messages, seed=7, temperature=1.5, n=3, max_tokens=12)
+        for _ in range(2)
+    ]
+    texts = [[choice.message.content for choice in answer.choices] for answer in seeded]
+    assert texts[0] == texts[1]
+    assert [choice.index for choice in seeded[0].choices] == [0, 1, 2]
+
+    scored = client.chat.completions.create(
+        model=model, messages=messages, temperature=0, logprobs=True, top_logprobs=3, max_tokens=5
+    )
+    tokens = scored.choices[0].logprobs.content
+    assert len(tokens) == scored.usage.completion_tokens <= 5
+    assert all(len(token.top_logprobs) == 3 and token.top_logprobs[0].logprob <= 0 for token in tokens)
+    assert tokens[0].token == tokens[0].top_logprobs[0].token
+
+    beyond = client.chat.completions.create(
+        model=model, messages=messages, max_tokens=5, extra_body={"top_k": 1, "min_p": 0.1, "repetition_penalty": 1.1}
+    )
+    assert beyond.choices[0].message.content
+
+
+def completes(client: openai.OpenAI, model: str) -> None:
+    whole = client.completions.create(model=model, prompt=["Hello", "Universal"], max_tokens=6, temperature=0, logprobs=2)
+    assert [choice.index for choice in whole.choices] == [0, 1]
+    assert whole.choices[0].logprobs.tokens
+    pieces = client.completions.create(model=model, prompt="Hello", max_tokens=6, temperature=0, stream=True)
+    assert "".join(piece.choices[0].text for piece in pieces) == whole.choices[0].text
+
+
+def embeds(client: openai.OpenAI, encoder: str) -> None:
+    # The SDK asks for base64 unless told otherwise, and turns it into numbers.
+    packed = client.embeddings.create(model=encoder, input=["hello world", "lazy dog"])
+    plain = client.embeddings.create(model=encoder, input=["hello world", "lazy dog"], encoding_format="float")
+    for one, other in zip(packed.data, plain.data):
+        assert max(abs(a - b) for a, b in zip(one.embedding, other.embedding)) < 1e-6
+        assert abs(sum(value * value for value in one.embedding) - 1) < 1e-5
+    cut = client.embeddings.create(model=encoder, input="hello world", dimensions=8)
+    assert len(cut.data[0].embedding) == 8
+    assert packed.usage.prompt_tokens == packed.usage.total_tokens > 2
+
+
+def fails(client: openai.OpenAI, model: str) -> None:
+    messages = [{"role": "user", "content": "hi"}]
+    for error, fields in (
+        (openai.NotFoundError, {"model": "nobody/nothing", "messages": messages}),
+        (openai.BadRequestError, {"model": model, "messages": messages, "temperature": 3}),
+        (openai.BadRequestError, {"model": model, "messages": []}),
+        (openai.BadRequestError, {"model": model, "messages": messages, "max_tokens": 10**6}),
+    ):
+        try:
+            client.chat.completions.create(**fields)
+        except error as raised:
+            assert raised.body["message"], raised
+            assert raised.request_id.startswith("req_"), raised.request_id
+        else:
+            raise AssertionError(f"{fields} was answered")
+
+
+def lists(client: openai.OpenAI, model: str) -> None:
+    assert model in [found.id for found in client.models.list()]
+    assert client.models.retrieve(model).id == model
+
+
+async def streams(url: str, model: str) -> None:
+    client = openai.AsyncOpenAI(base_url=url, api_key="none")
+
+    async def one(number: int) -> str:
+        stream = await client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": QUESTION}], temperature=0, max_tokens=20, stream=True
+        )
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+    answers = await asyncio.gather(*map(one, range(12)))
+    assert len(set(answers)) == 1, answers
+    await client.close()
+
+
+def main(url: str, model: str, encoder: str) -> None:
+    with openai.OpenAI(base_url=url, api_key="none") as client:
+        chats(client, model)
+        samples(client, model)
+        completes(client, model)
+        embeds(client, encoder)
+        fails(client, model)
+        lists(client, model)
+    asyncio.run(streams(url, model))
+    print(f"openai {openai.__version__}: all well")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,91 @@
+"""The core's own way of running models: a class, constructed with options, with one method per task."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from universal_core import Backend, BadRequest, Claim, ModelInfo, ModelRef, batched
+from universal_core.errors import TaskNotSupported
+from universal_core.execution import Execution, method_of, options_for, runs_on_loop
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options with a device."""
+
+    device: str = "auto"
+    layers: Annotated[int, Meta(ge=0)] = 3
+
+
+BACKEND = Backend(name="b", model=f"{__name__}:Model", tasks=("chat",), options=Options)
+WITHOUT = Backend(name="plain", model=f"{__name__}:Model", tasks=("chat",))
+
+
+class Model:
+    """One method of each kind."""
+
+    def __init__(self, info: ModelInfo, options: Options) -> None:
+        self.info, self.options = info, options
+
+    async def coroutine(self, request: str) -> str:
+        return request
+
+    async def generator(self, request: str) -> AsyncIterator[str]:
+        yield request
+
+    @batched(cost=len, budget=1)
+    def many(self, requests: list[str]) -> list[str]:
+        return requests
+
+    def plain(self, request: str) -> str:
+        return request
+
+
+INFO = ModelInfo(id="m", ref=ModelRef.parse("m"), source="test")
+
+
+def test_options_are_the_configured_ones() -> None:
+    assert options_for(BACKEND, {"layers": 5}, "auto") == {"layers": 5}
+
+
+def test_the_servers_device_is_the_default_of_a_backend_that_has_one() -> None:
+    assert options_for(BACKEND, {}, "cuda:1") == {"device": "cuda:1"}
+    assert options_for(BACKEND, {"device": "cpu"}, "cuda:1") == {"device": "cpu"}
+    assert options_for(WITHOUT, {}, "cuda:1") == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"layer": 5}, "layer"), ({"layers": "five"}, "Expected int"), ({"layers": -1}, ">= 0")],
+)
+def test_a_wrong_option_is_refused_with_the_ones_there_are(values: dict[str, object], words: str) -> None:
+    with pytest.raises(BadRequest, match=words) as raised:
+        options_for(BACKEND, values, "auto")
+    assert "its options are device, layers" in raised.value.message
+
+
+def test_a_backend_without_options_says_so() -> None:
+    with pytest.raises(BadRequest, match="it has no options"):
+        options_for(WITHOUT, {"layers": 1}, "auto")
+
+
+def test_a_model_is_constructed_from_its_import_path() -> None:
+    with ThreadPoolExecutor(1) as thread:
+        claim = Claim(backend="b", tasks=("chat",), reason="test")
+        model = Execution({"b": BACKEND}, thread).load_model(INFO, claim, Options(layers=7))
+    assert type(model).__name__ == "Model"
+    assert (model.info, model.options) == (INFO, Options(layers=7))
+
+
+def test_async_and_batched_methods_run_on_the_loop_and_plain_ones_on_the_thread() -> None:
+    model = Model(INFO, Options())
+    assert [runs_on_loop(model, task) for task in ("coroutine", "generator", "many", "plain")] == [True, True, True, False]
+
+
+def test_a_method_is_found_by_the_tasks_name() -> None:
+    assert method_of(Model(INFO, Options()), "plain")("x") == "x"
+    with pytest.raises(TaskNotSupported, match="Model has no method for the task 'sing'"):
+        method_of(Model(INFO, Options()), "sing")
