@@ -1,8 +1,7 @@
 """A runtime in this process, without HTTP: for tests of what stands behind the endpoints."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from universal_core import Message, Request, Text
 from universal_core.config import Config
@@ -33,9 +32,3 @@ async def send(runtime: Runtime, model: str, task: str, request: Request) -> lis
     plan = await runtime.router.plan(model, task)
     async with runtime.router.call(plan, task, request) as call:
         return [message async for batch in call.batches() for message in batch]
-
-
-async def until(condition: Callable[[], bool], turn: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-    """Take turns until a condition holds."""
-    while not condition():
-        await turn()

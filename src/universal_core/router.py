@@ -103,7 +103,8 @@ class Router:
                 f"`universal explain {found.name}` tells more",
                 param="model",
             )
-        fitting = [claim for claim in claims if task is None or task in claim.tasks]
+        able = [claim for claim in claims if set(found.entry.tasks) <= set(claim.tasks)]
+        fitting = [claim for claim in able if task is None or task in claim.tasks]
         if not fitting:
             raise TaskNotSupported(_cannot(found.name, task or "", claims), param="model")
         backend = self._backends[fitting[0].backend]

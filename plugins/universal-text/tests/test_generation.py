@@ -147,10 +147,17 @@ def test_a_prompt_that_leaves_no_room_is_refused(llama: Any, ask: Any) -> None:
 
 
 def test_without_max_tokens_the_context_is_the_end(folder: Any, open_model: Any, ask: Any) -> None:
-    model = open_model(folder("llama"), max_context=20)
+    model = open_model(folder("llama"), n_ctx=20)
     (answer,) = ask(model, completion((7,) * 12, logit_bias={2: -100.0}))
     assert (answer.reason, answer.usage.total_tokens) == ("length", 20)
     assert ask(model, completion((7,) * 12, max_tokens=8))[0].usage.total_tokens <= 20
+
+
+def test_a_request_may_ask_for_a_smaller_context_but_not_for_a_larger_one(llama: Any, ask: Any) -> None:
+    (answer,) = ask(llama, completion((7,) * 12, n_ctx=20, logit_bias={2: -100.0}))
+    assert (answer.reason, answer.usage.total_tokens) == ("length", 20)
+    with pytest.raises(BadRequest, match="context is 512 tokens, 513 were asked for"):
+        ask(llama, completion((7,) * 12, n_ctx=513))
 
 
 @pytest.mark.parametrize(

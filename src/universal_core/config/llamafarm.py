@@ -6,6 +6,22 @@ import msgspec
 
 _OPTION_TABLES = ("transformers", "diffusion", "extra_body")
 
+# What LlamaFarm calls a kind of model is for us a task that the backend must offer.
+_TASKS = {
+    "text": "chat",
+    "language": "chat",
+    "embedding": "embed",
+    "encoder": "embed",
+    "reranker": "rerank",
+    "classification": "classify",
+    "image": "generate_image",
+    "diffusion": "generate_image",
+    "audio": "transcribe",
+    "speech": "speak",
+    "vision": "classify_image",
+    "multimodal": "caption",
+}
+
 
 class FarmModel(msgspec.Struct):
     """One entry of ``runtime.models``; keys that concern LlamaFarm alone are left to it."""
@@ -36,14 +52,15 @@ def translate(data: bytes) -> dict[str, Any]:
     Raises msgspec.DecodeError for a file of another form.
     """
     farm = msgspec.yaml.decode(data, type=FarmFile).runtime
-    models = {
-        entry.name or entry.model: {
-            "model": entry.model,
-            "options": {key: value for table in _OPTION_TABLES for key, value in getattr(entry, table).items()},
-        }
-        for entry in farm.models
-    }
-    values: dict[str, Any] = {"model": models}
+    values: dict[str, Any] = {"model": {entry.name or entry.model: _translate(entry) for entry in farm.models}}
     if farm.default_model:
         values["models"] = {"default": farm.default_model}
     return values
+
+
+def _translate(entry: FarmModel) -> dict[str, Any]:
+    options = {key: value for table in _OPTION_TABLES for key, value in getattr(entry, table).items()}
+    kind = options.pop("model_type", None)
+    if kind is not None and kind not in _TASKS:
+        raise msgspec.ValidationError(f"model_type {kind!r} of {entry.model} is not one of {', '.join(sorted(_TASKS))}")
+    return {"model": entry.model, "options": options, "tasks": [_TASKS[kind]] if kind else []}

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from universal_core.config.llamafarm import translate
-from universal_core.config.sections import ALIASES, Config
+from universal_core.config.sections import ALIASES, Config, ModelConfig
 from universal_core.errors import BadRequest
 
 PREFIX = "UNIVERSAL_RUNTIME_"
@@ -192,6 +192,6 @@ def _convert(values: dict[str, Any], origins: Mapping[str, str]) -> Config:
         name = place.strip("`").removeprefix("$.")
         if "unknown field" in message:
             field = message.rpartition("`")[0].rpartition("`")[2]
-            message = f"unknown field {field}{nearest(field, ('model', 'backend', 'pinned', 'options'))}"
+            message = f"unknown field {field}{nearest(field, ModelConfig.__struct_fields__)}"
         origin = origins.get(name)
         raise ConfigError(f"{origin + ': ' if origin else ''}{name}: {message.replace('`', '')}") from None

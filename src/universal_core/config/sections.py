@@ -114,6 +114,9 @@ class ModelConfig(Section, frozen=True, kw_only=True):
 
     model: Annotated[str | None, Meta(description="The model that the alias stands for; none means NAME itself.")] = None
     backend: Annotated[str | None, Meta(description="Backend that must run it, whatever the ranks.")] = None
+    tasks: Annotated[
+        tuple[str, ...], Meta(description="Tasks that its backend must offer, where several could run it; none means any.")
+    ] = ()
     pinned: Annotated[bool, Meta(description="Never unload it for being idle or to make room.")] = False
     options: Annotated[dict[str, Any], Meta(description="Options of its backend.")] = {}
 

@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -62,13 +63,14 @@ class EchoModel:
 
     async def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
         """Repeat the last message; an async generator, so that many run at once."""
-        words = self._words(request.messages[-1].text, request.max_tokens)
-        for word in words:
+        count = 0
+        for word in self._words(request.messages[-1].text, request.max_tokens):
+            count += 1
             # Even without a delay the loop must turn, or no other job gets a turn.
             await asyncio.sleep(self._delay)
             yield Text(text=word)
         yield Finish(reason="stop")
-        yield Usage(prompt_tokens=len(words), completion_tokens=len(words))
+        yield Usage(prompt_tokens=len(request.messages), completion_tokens=count)
 
     def complete(self, request: CompletionRequest) -> Iterator[str]:
         """Repeat the prompt; a plain generator of bare strings, run on the model's thread."""
@@ -90,15 +92,16 @@ class EchoModel:
         return EmbedResult.of(list(zip(map(len, request.input), first, strict=True)), len(request.input))
 
     @staticmethod
-    def _words(text: str, limit: int | None) -> list[str]:
+    def _words(text: str, limit: int | None) -> Iterator[str]:
         """Return the words with the spaces after them; ``repeat N`` stands for N numbers."""
         if text.startswith("die"):
             os.kill(os.getpid(), signal.SIGKILL)
         if text.startswith("fail"):
             raise RuntimeError("asked to fail")
         command, _, count = text.partition(" ")
-        words = [f"{number} " for number in range(int(count))] if command == "repeat" else re.findall(r"\S+\s*", text)
-        return words[:limit]
+        if command == "repeat":
+            return islice((f"{number} " for number in range(int(count))), limit)
+        return islice(re.findall(r"\S+\s*", text), limit)
 
 
 ECHO = Backend(

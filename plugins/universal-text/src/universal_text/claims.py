@@ -25,7 +25,7 @@ BACKEND = Backend(
     engine="pytorch",
 )
 
-CHAT_FIELDS = ("chat_template_kwargs",)
+CHAT_FIELDS = ("n_ctx", "chat_template_kwargs")
 COMPLETE_FIELDS = ("echo",)
 
 # transformers names nearly every causal model *ForCausalLM. These are the others of AutoModelForCausalLM that

@@ -36,7 +36,7 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     threads: Threads = None
     slots: Annotated[int, Meta(ge=1, description="Answers that are written at the same time; more of them wait.")] = 8
-    max_context: Annotated[
+    n_ctx: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Most tokens of prompt and answer together; none means as many as the model knows positions."),
     ] = None

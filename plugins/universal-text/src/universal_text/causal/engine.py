@@ -195,7 +195,7 @@ def explain(error: Exception) -> Exception:
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower():
         return InsufficientMemory(
             "the device ran out of memory while the model wrote this answer; ask for a shorter one, "
-            "or give the model fewer slots or a smaller max_context"
+            "or give the model fewer slots or a smaller n_ctx"
         )
     return InternalError(f"the model failed while it wrote this answer: {type(error).__name__}: {error}")
 

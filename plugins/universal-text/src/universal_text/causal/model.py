@@ -25,7 +25,7 @@ from universal_text.causal.load import load, vocabulary_of
 from universal_text.causal.prompt import Prompter
 from universal_text.causal.runner import SoloRunner
 from universal_text.causal.sampling import Sampler
-from universal_text.causal.settings import default_sampling, room_for, sampling_of
+from universal_text.causal.settings import context_asked, default_sampling, room_for, sampling_of
 from universal_text.claims import context_of
 from universal_text.devices import use_threads
 from universal_text.options import CausalOptions
@@ -43,7 +43,7 @@ class CausalModel:
         self._vocabulary = vocabulary_of(model, tokenizer)
         self._prompter = Prompter(tokenizer, self._vocabulary)
         self._defaults = default_sampling(info.documents.get("generation_config.json"))
-        self.context = _context(model.config, options.max_context)
+        self.context = _context(model.config, options.n_ctx)
         self._runner = SoloRunner(model)
         self._engine = Engine(self._runner, slots=options.slots, chunk=options.prefill_chunk)
         # Tokenizers are not promised to be safe in two threads at once.
@@ -96,7 +96,7 @@ class CausalModel:
         """Check everything that can be checked before any work, and make the job."""
         if not prompt:
             raise BadRequest("the prompt is empty", param=param)
-        limit = room_for(len(prompt), request.max_tokens, self.context, param)
+        limit = room_for(len(prompt), request.max_tokens, context_asked(request.n_ctx, self.context), param)
         sequences = []
         for index in range(request.n):
             sampling = sampling_of(request, self._defaults, self._vocabulary.size, index)

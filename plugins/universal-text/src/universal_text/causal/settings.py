@@ -47,6 +47,13 @@ def sampling_of(request: GenerationRequest, defaults: dict[str, Any], vocabulary
     )
 
 
+def context_asked(asked: int | None, known: int) -> int:
+    """Return the context of a request; raise BadRequest where it asks for more than the model has."""
+    if asked is not None and asked > known:
+        raise BadRequest(f"n_ctx: this model's context is {known} tokens, {asked} were asked for", param="n_ctx")
+    return asked or known
+
+
 def room_for(prompt: int, asked: int | None, context: int, param: str) -> int:
     """Return how many tokens may be written; raise ContextLengthExceeded where prompt and answer do not fit."""
     needed = prompt + (1 if asked is None else asked)
