@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from installed import on_path, write_distribution
 from server import Server, running_server
-
 from universal_core import ModelInfo, ModelRef
 from universal_core.testing import chat_request
 from universal_core.testing.echo import EchoModel, EchoOptions

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from installed import on_path, write_distribution
 
 # Read by libraries when they are imported, so before any test is.

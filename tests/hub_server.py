@@ -121,7 +121,14 @@ class HubRequest(BaseHTTPRequestHandler):
         else:
             siblings = [{"rfilename": n, "size": len(d), "blobId": _etag(d)} for n, d in files.items()]
             moment = "2024-05-06T07:08:09.000Z"
-            found = {"_id": "1", "id": repo, "modelId": repo, "sha": commit, "createdAt": moment, "lastModified": moment}
+            found = {
+                "_id": "1",
+                "id": repo,
+                "modelId": repo,
+                "sha": commit,
+                "createdAt": moment,
+                "lastModified": moment,
+            }
             found |= {"private": False, "gated": repo in self.hub.gated and "manual", "tags": [], "siblings": siblings}
         self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
 

@@ -52,7 +52,9 @@ def test_a_batch_stays_under_the_budget_and_takes_requests_as_they_came() -> Non
 
 
 def test_a_batch_is_sorted_by_cost_and_its_results_find_their_requests() -> None:
-    found, batches = answers(["ccc", "a", "bb"], budget=100, method=lambda requests: [text.upper() for text in requests])
+    found, batches = answers(
+        ["ccc", "a", "bb"], budget=100, method=lambda requests: [text.upper() for text in requests]
+    )
     assert batches == [["a", "bb", "ccc"]]
     assert found == ["CCC", "A", "BB"]
 

@@ -90,7 +90,12 @@ def test_a_refusal_has_all_the_numbers(machine: dict[str, Device]) -> None:
     budget = Budget(PoolConfig(memory_limit=30_000_000_000))
     others = [Model("busy", 0, reserved=12_000_000_000, taken=12_000_000_000), Model("elsewhere", 9, device="cuda:0")]
     words = budget.refusal(Model("big", 40_000_000_000, 2_000_000_000), others).message
-    for part in ("big needs about 42.0 GB on cpu", "weights 40.0 GB", "working memory 2.0 GB", "18.0 GB of 30.0 GB are free"):
+    for part in (
+        "big needs about 42.0 GB on cpu",
+        "weights 40.0 GB",
+        "working memory 2.0 GB",
+        "18.0 GB of 30.0 GB are free",
+    ):
         assert part in words
     assert "busy (12.0 GB)" in words
     assert "elsewhere" not in words

@@ -82,7 +82,12 @@ def test_a_model_is_constructed_from_its_import_path() -> None:
 
 def test_async_and_batched_methods_run_on_the_loop_and_plain_ones_on_the_thread() -> None:
     model = Model(INFO, Options())
-    assert [runs_on_loop(model, task) for task in ("coroutine", "generator", "many", "plain")] == [True, True, True, False]
+    assert [runs_on_loop(model, task) for task in ("coroutine", "generator", "many", "plain")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_method_is_found_by_the_tasks_name() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installed import install, on_path
 
+from installed import install, on_path
 from universal_core.config import Config, ModelConfig
 from universal_core.explain import explain, lines
 from universal_core.runtime import Runtime

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from installed import install, on_path
-from runtimes import ask, running
 from starlette.testclient import TestClient
 
 import universal_core.hookspecs
+from installed import install, on_path
+from runtimes import ask, running
 from universal_core.app import create_app
 from universal_core.cli.main import universal
 from universal_core.config import Config

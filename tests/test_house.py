@@ -18,13 +18,14 @@ ORDER = """
 errors models messages
 hookspecs batching config memory catalogue
 __init__
-logs plugins execution frames
+logs plugins execution frames journal
 jobs
 worker
 nursery
 process
-launcher budget queueing
+launcher queueing
 entry
+budget
 pool
 router
 explain runtime

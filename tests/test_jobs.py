@@ -127,7 +127,9 @@ def bench(model: Any, use: Callable[[Bench], Coroutine[Any, Any, Any]], run_task
     return asyncio.run(main())
 
 
-def answer(model: Any, task: str = "chat", request: Request = REQUEST, run_task: Any = None) -> tuple[list[Message], Any]:
+def answer(
+    model: Any, task: str = "chat", request: Request = REQUEST, run_task: Any = None
+) -> tuple[list[Message], Any]:
     """Return all that a model gives to one request, and the failure it ended with."""
 
     async def use(here: Bench) -> tuple[list[Message], Failure | None]:

@@ -36,7 +36,7 @@ def test_a_text_entry_of_a_failure_has_its_traceback_below() -> None:
 
 
 def test_a_json_entry_is_one_object_on_one_line() -> None:
-    line = JsonFormatter().format(record("hello %s", "wörld\n", status=200, odd={1, 1}))
+    line = JsonFormatter().format(record("hello %s", "wörld\n", status=200, odd={1}))
     assert "\n" not in line
     entry = json.loads(line)
     assert (entry["level"], entry["logger"], entry["message"]) == ("warning", "universal_core.test", "hello wörld\n")

@@ -46,7 +46,9 @@ def test_a_containers_limit_counts_and_its_cached_files_do_not(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("limit", ["max", str(1 << 60)])
-def test_a_container_without_a_limit_has_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_a_container_without_a_limit_has_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
     monkeypatch.setattr(memory, "_CGROUP", limited(tmp_path, limit, 30_000_000, 0))
     assert system().total == psutil.virtual_memory().total
 

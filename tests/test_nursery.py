@@ -7,9 +7,9 @@ from typing import Any
 
 import psutil
 import pytest
+
 from installed import install, on_path
 from runtimes import DEADLINE, ask, running
-
 from universal_core.config import Config, WorkersConfig
 from universal_core.runtime import Runtime
 
@@ -97,7 +97,9 @@ def test_a_library_that_starts_threads_when_imported_gets_fresh_interpreters() -
     run(use)
 
 
-def test_a_library_that_cannot_be_imported_beforehand_leaves_the_load_to_say_so(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_library_that_cannot_be_imported_beforehand_leaves_the_load_to_say_so(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     async def use(runtime: Runtime) -> None:
         assert (await ask(runtime, "absent/a")).startswith("False ")
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from installed import install, on_path
 
+from installed import install, on_path
 from universal_core import Claim, ModelInfo, ModelRef
-from universal_core.plugins import BUILT_INS, Plugin, Plugins
+from universal_core.plugins import SERVER, SOURCES, Plugin, Plugins
 
 Install = Callable[..., None]
 GOOD = """
@@ -175,5 +175,5 @@ def test_of_two_backends_with_one_name_the_first_plugins_counts(
 
 
 def test_a_worker_does_without_what_only_the_http_process_needs() -> None:
-    names = [name for name, _ in Plugins(http=False).manager.list_name_plugin()]
-    assert set(names) & set(BUILT_INS) == {"universal_core.sources.hub", "universal_core.sources.local"}
+    names = [name for name, _ in Plugins().manager.list_name_plugin()]
+    assert set(names) & set(SERVER) == set(SOURCES)

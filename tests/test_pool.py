@@ -42,7 +42,9 @@ class ScriptedWorker:
         self.sent: list[AnyFrame] = []
         self.streams: list[Stream] = []
 
-    async def load(self, info: ModelInfo, claim: Claim, options: dict[str, Any], report: Callable[..., None]) -> ModelInfo:
+    async def load(
+        self, info: ModelInfo, claim: Claim, options: dict[str, Any], report: Callable[..., None]
+    ) -> ModelInfo:
         """Load as scripted."""
         self.name = info.id
         self.stop_gate = options.get("stop_gate")
@@ -386,7 +388,9 @@ def test_a_model_that_is_called_off_while_it_loads_is_gone() -> None:
     run(main)
 
 
-def test_one_that_is_to_make_room_goes_even_if_the_one_it_goes_for_is_called_off(scripted: list[ScriptedWorker]) -> None:
+def test_one_that_is_to_make_room_goes_even_if_the_one_it_goes_for_is_called_off(
+    scripted: list[ScriptedWorker],
+) -> None:
     async def main() -> None:
         bench = Bench()
         gate = asyncio.Event()
@@ -446,7 +450,9 @@ def test_one_who_waits_for_a_model_that_is_unloaded_gets_it_loaded_again(scripte
     run(main)
 
 
-def test_a_worker_that_dies_is_gone_at_once_and_loaded_again_by_the_next_request(scripted: list[ScriptedWorker]) -> None:
+def test_a_worker_that_dies_is_gone_at_once_and_loaded_again_by_the_next_request(
+    scripted: list[ScriptedWorker],
+) -> None:
     async def main() -> None:
         bench = Bench()
         await bench.use(bench.plan("m"))
@@ -519,7 +525,9 @@ def test_a_closing_pool_stops_every_worker_with_the_configured_grace(scripted: l
     run(main)
 
 
-def test_a_slot_is_free_only_when_the_model_has_really_stopped_working_on_the_job(scripted: list[ScriptedWorker]) -> None:
+def test_a_slot_is_free_only_when_the_model_has_really_stopped_working_on_the_job(
+    scripted: list[ScriptedWorker],
+) -> None:
     async def main() -> None:
         bench = Bench()
         plan = bench.plan("m")

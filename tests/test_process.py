@@ -8,14 +8,14 @@ from typing import Any
 
 import psutil
 import pytest
+
 from installed import install, on_path
 from runtimes import DEADLINE, ask, running, send
-
 from universal_core import EmbedRequest, EmbedResult
 from universal_core.config import Config, ModelConfig, PoolConfig, WorkersConfig
 from universal_core.entry import Entry
 from universal_core.errors import DeadlineExceeded, WorkerDied
-from universal_core.frames import Emitted, Ended, Grant, WINDOW, Cancel, pack
+from universal_core.frames import WINDOW, Cancel, Emitted, Ended, Grant, pack
 from universal_core.messages import Text
 from universal_core.process import Stream
 from universal_core.runtime import Runtime
@@ -117,7 +117,9 @@ def test_a_worker_that_is_asked_to_stop_closes_its_model(tmp_path: Path, fork: b
     assert mark.read_text() == "closed in order"
 
 
-def test_a_worker_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_that_does_not_stop_is_killed_after_the_grace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def use(runtime: Runtime) -> int:
         await ask(runtime, "stubborn/a")
         worker = entry_of(runtime).worker

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from installed import install, on_path
 
+from installed import install, on_path
 from universal_core import BadRequest, ChatRequest, Claim, ModelNotFound, ToolInvocation, UnsupportedField
 from universal_core.config import Config, ModelConfig, ModelsConfig, WorkersConfig
 from universal_core.errors import TaskNotSupported
@@ -207,9 +207,12 @@ def test_a_model_of_no_known_kind_is_told_without_advice(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("task", "extra"), [("embed", "text"), ("transcribe", "audio"), ("generate_image", "diffusion"), ("caption", "vision")]
+    ("task", "extra"),
+    [("embed", "text"), ("transcribe", "audio"), ("generate_image", "diffusion"), ("caption", "vision")],
 )
-def test_a_task_that_a_model_is_not_for_is_told_with_what_it_is_for_and_what_runs_such_models(task: str, extra: str) -> None:
+def test_a_task_that_a_model_is_not_for_is_told_with_what_it_is_for_and_what_runs_such_models(
+    task: str, extra: str
+) -> None:
     with pytest.raises(TaskNotSupported) as raised:
         chosen("zoo/ant50", task)
     assert f"zoo/ant50 cannot be used for {task}: ant runs it for chat, complete" in raised.value.message
@@ -242,13 +245,19 @@ def test_basic_fields_and_those_of_the_claim_pass() -> None:
             "messages[0].content[0].image_url",
         ),
         (
-            {"messages": (ChatMessage(role="assistant", tool_calls=(ToolInvocation(id="1", name="f", arguments=""),)),)},
+            {
+                "messages": (
+                    ChatMessage(role="assistant", tool_calls=(ToolInvocation(id="1", name="f", arguments=""),)),
+                )
+            },
             "messages[0].tool_calls",
         ),
         ({"messages": (ChatMessage(role="tool", tool_call_id="1"),)}, "messages[0].role"),
     ],
 )
-def test_what_would_change_the_answer_and_is_not_honoured_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
+def test_what_would_change_the_answer_and_is_not_honoured_is_refused_by_name(
+    fields: dict[str, Any], param: str
+) -> None:
     with pytest.raises(UnsupportedField, match="backend ant does not support it") as raised:
         refuse_unsupported(request(**fields), CLAIM)
     assert raised.value.param == param

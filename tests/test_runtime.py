@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtimes import DEADLINE, ask, running
 
+from runtimes import DEADLINE, ask, running
 from universal_core.config import Config, HubConfig, ModelConfig, ModelsConfig, PoolConfig, WorkersConfig
 from universal_core.runtime import Runtime, apply_hub
 

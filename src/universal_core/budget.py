@@ -1,35 +1,12 @@
 """The memory that models may take together, and whether another one fits into it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from universal_core import memory
 from universal_core.config import PoolConfig
+from universal_core.entry import Entry
 from universal_core.errors import InsufficientMemory
 from universal_core.memory import readable
-from universal_core.models import Claim
-
-
-class Planned(Protocol):
-    """As much of a plan as a budget needs."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def claim(self) -> Claim: ...
-    @property
-    def device(self) -> str: ...
-
-
-class Reserved(Protocol):
-    """A model with memory set aside for it."""
-
-    reserved: int
-
-    @property
-    def plan(self) -> Planned: ...
-    @property
-    def memory(self) -> int: ...
 
 
 class Budget:
@@ -38,7 +15,7 @@ class Budget:
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
 
-    def reserve(self, entry: Reserved, others: Iterable[Reserved]) -> bool:
+    def reserve(self, entry: Entry, others: Iterable[Entry]) -> bool:
         """Set the claim's estimate aside for an entry, if that much is free beside the others."""
         needed = entry.plan.claim.memory.total
         if needed > self.free(entry.plan.device, others):
@@ -46,7 +23,7 @@ class Budget:
         entry.reserved = needed
         return True
 
-    def would_fit(self, entry: Reserved, others: Iterable[Reserved], without: Iterable[Reserved]) -> bool:
+    def would_fit(self, entry: Entry, others: Iterable[Entry], without: Iterable[Entry]) -> bool:
         """Whether an entry would fit once these models are gone, so that none is unloaded in vain."""
         freed = sum(max(other.reserved, other.memory) for other in without)
         return entry.plan.claim.memory.total <= self.free(entry.plan.device, others) + freed
@@ -57,7 +34,7 @@ class Budget:
             return self._config.memory_limit
         return int(memory.device(device).total * self._config.memory_share)
 
-    def free(self, device: str, others: Iterable[Reserved]) -> int:
+    def free(self, device: str, others: Iterable[Entry]) -> int:
         """Return the bytes that one more model may take: within the limit, and really there."""
         neighbours = [other for other in others if other.plan.device == device]
         reserved = sum(max(other.reserved, other.memory) for other in neighbours)
@@ -65,7 +42,7 @@ class Budget:
         pending = sum(max(other.reserved - other.memory, 0) for other in neighbours)
         return min(self.limit(device) - reserved, memory.device(device).free - pending)
 
-    def refusal(self, entry: Reserved, others: Sequence[Reserved]) -> InsufficientMemory:
+    def refusal(self, entry: Entry, others: Sequence[Entry]) -> InsufficientMemory:
         """Return the error that tells why an entry cannot be loaded, with the numbers."""
         device, estimate = entry.plan.device, entry.plan.claim.memory
         kept = ", ".join(

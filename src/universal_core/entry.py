@@ -91,7 +91,12 @@ class Lease:
             self._leave()
             return
         killer = asyncio.get_running_loop().call_later(self._hang_timeout, self._kill)
-        self._stream.ended.add_done_callback(lambda _: (killer.cancel(), self._leave()))
+
+        def ended(_: object) -> None:
+            killer.cancel()
+            self._leave()
+
+        self._stream.ended.add_done_callback(ended)
 
     def _kill(self) -> None:
         log.error("%s does not stop a cancelled job and is killed", self.entry.plan.name)

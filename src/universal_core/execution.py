@@ -1,4 +1,4 @@
-"""The core's own answers to load_model and run_task: a Backend's ``model``, and the method that bears the task's name."""
+"""The core's own load_model and run_task: a Backend's ``model``, and the method that bears the task's name."""
 
 import asyncio
 import importlib
@@ -27,7 +27,9 @@ def options_for(backend: Backend, values: Mapping[str, Any], device: str) -> dic
         msgspec.convert(options, backend.options)
     except msgspec.ValidationError as error:
         unknown = next((name for name in values if name not in known), None)
-        names = nearest(unknown, known) if unknown and known else f"; its options are {', '.join(sorted(known)) or 'none'}"
+        names = (
+            nearest(unknown, known) if unknown and known else f"; its options are {', '.join(sorted(known)) or 'none'}"
+        )
         raise BadRequest(f"options of backend {backend.name}: {error}{names}".replace("`", ""), param="model") from None
     return options
 
@@ -73,6 +75,4 @@ def method_of(model: Any, task: str) -> Callable[[Any], Any]:
 def runs_on_loop(model: Any, task: str) -> bool:
     """Whether a task's method is called on the event loop (async, batched) rather than on the model's thread."""
     method = getattr(model, task, None)
-    return (
-        inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method) or batching_of(method) is not None
-    )
+    return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method) or batching_of(method) is not None

@@ -16,7 +16,9 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry as one readable line, a traceback below it where there is one."""
-        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname:<7} {record.getMessage()}"
+        line = (
+            f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname:<7} {record.getMessage()}"
+        )
         line += "".join(f" {key}={value}" for key, value in extras(record).items())
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
@@ -41,7 +43,9 @@ class JsonFormatter(logging.Formatter):
 
 def extras(record: logging.LogRecord) -> dict[str, object]:
     """Return what was passed as ``extra`` with a log entry."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD and key not in ("message", "asctime")}
+    return {
+        key: value for key, value in vars(record).items() if key not in _STANDARD and key not in ("message", "asctime")
+    }
 
 
 def configure(config: LoggingConfig) -> None:

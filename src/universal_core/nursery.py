@@ -58,7 +58,7 @@ class Nursery:
 
     def __init__(self, control: socket.socket, setup: Setup) -> None:
         self._control = control
-        self._plugins = Plugins(setup.block, http=False)
+        self._plugins = Plugins(setup.block)
         self._workers: set[int] = set()
         for module in setup.preload:
             try:
@@ -170,7 +170,8 @@ class NurseryClient:
             socket.send_fds(self._control, [msgspec.msgpack.encode(Fork(self._numbers))], [connection.fileno()])
         except OSError:
             self._lose()
-        return await future
+        pid: int = await future
+        return pid
 
     def exited(self, pid: int) -> asyncio.Future[int]:
         """Return the future exit code of a worker."""

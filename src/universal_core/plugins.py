@@ -19,16 +19,26 @@ log = logging.getLogger(__name__)
 SUPPORTED_API_VERSIONS = (1,)
 """The plugin interface's versions that this core accepts: its own and the one before."""
 
-BUILT_INS = (
-    "universal_core.sources.hub",
-    "universal_core.sources.local",
+SOURCES = ("universal_core.sources.hub", "universal_core.sources.local")
+SERVER = (
+    *SOURCES,
+    "universal_core.journal",
     "universal_core.openai.chat",
     "universal_core.openai.completions",
     "universal_core.openai.embeddings",
     "universal_core.openai.models",
     "universal_core.openai.health",
 )
-"""Modules of the core that answer hooks, asked after everybody else: pluggy asks the last registered first."""
+COMMANDS = (
+    "universal_core.cli.config",
+    "universal_core.cli.plugins",
+    "universal_core.cli.explain",
+    "universal_core.cli.serve",
+)
+"""Modules of the core that answer hooks: in every process, in the server, and for the command line.
+
+They are registered first, because pluggy asks the last registered first: everybody else comes before them.
+"""
 
 
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +56,13 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 class Plugins:
     """All plugins, in the order in which they are asked."""
 
-    def __init__(self, block: Iterable[str] = (), *, http: bool = True) -> None:
-        """Load every plugin but the blocked ones; ``http=False`` leaves out what only the HTTP process needs."""
+    def __init__(self, block: Iterable[str] = (), built_ins: Iterable[str] = SOURCES) -> None:
+        """Load every plugin but the blocked ones, and those of the core that this process needs."""
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.installed: list[Plugin] = []
-        for module in BUILT_INS:
-            if http or ".openai." not in module:
-                self.manager.register(importlib.import_module(module), name=module)
+        for module in built_ins:
+            self.manager.register(importlib.import_module(module), name=module)
         for point in sorted(entry_points(group=PROJECT), key=lambda point: point.name, reverse=True):
             self.installed.insert(0, self._load(point, blocked=point.name in set(block)))
 
@@ -137,7 +146,9 @@ class Plugins:
                 if claim.backend in known:
                     found.append(claim)
                 else:
-                    log.warning("plugin %s claims %s for %s, which is no registered backend", name, info.id, claim.backend)
+                    log.warning(
+                        "plugin %s claims %s for %s, which is no registered backend", name, info.id, claim.backend
+                    )
         return sorted(found, key=lambda claim: (-claim.rank, claim.backend))
 
     def tell(self, hook: str, **arguments: Any) -> None:

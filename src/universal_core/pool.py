@@ -11,7 +11,6 @@ from universal_core.config import Config
 from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import DeadlineExceeded, Draining, LoadFailed, UniversalError, from_failure
 from universal_core.launcher import Launcher
-from universal_core.memory import readable
 from universal_core.models import Progress
 from universal_core.plugins import Plugins
 from universal_core.process import Worker, finished
@@ -99,7 +98,9 @@ class Pool:
         assert entry.loading is not None
         limit = self._config.pool.load_timeout
         if not entry.loading.done() and not await finished(entry.loading, limit):
-            raise DeadlineExceeded(f"{entry.plan.name} is still loading after {limit:.0f} s ({entry.progress}); try again later")
+            raise DeadlineExceeded(
+                f"{entry.plan.name} is still loading after {limit:.0f} s ({entry.progress}); try again later"
+            )
         if entry.loading.cancelled():
             raise LoadFailed(f"loading {entry.plan.name} was called off")
         error = entry.loading.exception()
@@ -130,9 +131,7 @@ class Pool:
         entry.worker = worker
         entry.reserved = entry.memory or plan.claim.memory.total
         entry.used = time.monotonic()
-        seconds = entry.used - began
-        log.info("%s is ready: backend %s, %.1f s, %s", plan.name, plan.claim.backend, seconds, readable(entry.memory))
-        self._plugins.tell("model_loaded", info=plan.info, claim=plan.claim, seconds=seconds)
+        self._plugins.tell("model_loaded", info=plan.info, claim=plan.claim, seconds=entry.used - began)
         self._background(self._watch(entry, worker))
 
     async def _reserve(self, entry: Entry) -> None:
@@ -157,7 +156,7 @@ class Pool:
             return
         self._remove(entry)
         reason = await worker.exit_reason()
-        log.error("the worker of %s (pid %d) ended: %s", entry.plan.name, worker.pid, reason)
+        log.error("the worker of %s (pid %d) ended by itself: %s", entry.plan.name, worker.pid, reason)
         self._plugins.tell("model_unloaded", info=entry.plan.info, claim=entry.plan.claim, reason=reason)
 
     def _remove(self, entry: Entry) -> None:
@@ -172,7 +171,6 @@ class Pool:
             await asyncio.wait([entry.loading])
         if entry.worker is not None:
             await entry.worker.stop(self._config.workers.stop_grace)
-            log.info("%s is unloaded: %s", entry.plan.name, reason)
             self._plugins.tell("model_unloaded", info=entry.plan.info, claim=entry.plan.claim, reason=reason)
 
     async def unload(self, name: str, reason: str) -> int:
@@ -194,7 +192,12 @@ class Pool:
         """Take no new work, and wait until what runs is done, at most this long."""
         self.draining = True
         deadline = time.monotonic() + seconds
-        while any(entry.users for entry in self.entries.values()) and time.monotonic() < deadline:
+
+        def busy() -> bool:
+            return any(entry.users for entry in self.entries.values()) and time.monotonic() < deadline
+
+        # Once, at the end: an event to wait for would have to be set after every request.
+        while busy():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:

@@ -23,7 +23,8 @@ class Queue:
             return
         if self.queued >= self._limit:
             raise QueueFull(
-                f"{self.queued} requests wait for this model already, which is its limit; try again shortly", retry_after=1
+                f"{self.queued} requests wait for this model already, which is its limit; try again shortly",
+                retry_after=1,
             )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)

@@ -12,13 +12,13 @@ import msgspec
 
 from universal_core.catalogue import KnownPlugin, plugin_for_model, plugin_for_task
 from universal_core.config import Config, ModelConfig
+from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import BadRequest, ModelNotFound, TaskNotSupported, UnsupportedField
 from universal_core.execution import options_for
 from universal_core.memory import accelerator
 from universal_core.messages import Message, Request
 from universal_core.models import Backend, Claim, ModelInfo, ModelRef
 from universal_core.plugins import Plugins
-from universal_core.entry import Entry, Lease, Plan
 from universal_core.pool import Pool
 
 KEPT_PLANS = 1024
@@ -95,7 +95,8 @@ class Router:
             claims = tuple(claim for claim in claims if claim.backend == found.entry.backend)
             if not claims:
                 raise TaskNotSupported(
-                    f"{found.name} is configured for backend {found.entry.backend}, which does not claim it", param="model"
+                    f"{found.name} is configured for backend {found.entry.backend}, which does not claim it",
+                    param="model",
                 )
         if not claims:
             raise TaskNotSupported(
@@ -186,7 +187,9 @@ class Call:
         """
         assert self._lease is not None
         deadline = time.monotonic() + self._timeout if self._timeout else None
-        async with aclosing(self._lease.run(self._task, self._request, self._request_id).batches(deadline, patience)) as found:
+        async with aclosing(
+            self._lease.run(self._task, self._request, self._request_id).batches(deadline, patience)
+        ) as found:
             async for batch in found:
                 if batch and "prefill" not in self.timings:
                     self.timings["prefill"] = self._lap()
@@ -230,5 +233,3 @@ def _cannot(name: str, task: str, claims: tuple[Claim, ...]) -> str:
     plugin = plugin_for_task(task)
     hint = f". Models for {task} come with `{plugin.command}`" if plugin else ""
     return f"{name} cannot be used for {task}: {able}{hint}"
-
-

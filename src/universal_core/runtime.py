@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from universal_core.config import Config, ModelConfig
+from universal_core.entry import Entry
 from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
 from universal_core.models import ModelInfo
-from universal_core.plugins import Plugins
-from universal_core.entry import Entry
+from universal_core.plugins import SERVER, Plugins
 from universal_core.pool import Pool
 from universal_core.router import Router
 
@@ -46,16 +46,16 @@ class Runtime:
         self.config = config
         self.version = version("universal-core")
         apply_hub(config)
-        self.plugins = Plugins(config.plugins.block)
+        self.plugins = Plugins(config.plugins.block, SERVER)
         self.pool = Pool(config, self.plugins)
         self.router = Router(config, self.plugins, self.pool)
+        self.preloaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to look for idle models, and to load the ones that are to be there from the start."""
         self._tasks.append(asyncio.create_task(self._sweep()))
-        if self.config.models.preload:
-            self._tasks.append(asyncio.create_task(self._preload()))
+        self._tasks.append(asyncio.create_task(self._preload()))
 
     async def stop(self) -> None:
         """End every worker and task."""
@@ -76,6 +76,7 @@ class Runtime:
                 await self.pool.load(await self.router.plan(name))
             except UniversalError as error:
                 log.error("preloading %s failed: %s", name, error.message)
+        self.preloaded.set()
 
     def models(self) -> list[ModelState]:
         """Return the state of every model in memory."""
@@ -88,8 +89,8 @@ class Runtime:
         for _, found in self.plugins.ask_each("list_models"):
             for info in found or ():
                 known.setdefault(info.id, (info, None))
-        for name, entry in self.config.model.items():
-            known[name] = (known.get(entry.model or name, (None, None))[0], entry)
+        for name, configured in self.config.model.items():
+            known[name] = (known.get(configured.model or name, (None, None))[0], configured)
         for entry in self.pool.entries.values():
             known[entry.plan.name] = (entry.plan.info, self.config.model.get(entry.plan.name))
         return known

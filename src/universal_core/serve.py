@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
@@ -32,7 +33,9 @@ def bind(server: ServerConfig) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError(f"cannot listen on {server.host}:{server.port}: {reason}; choose another --host or --port") from None
+        raise ConfigError(
+            f"cannot listen on {server.host}:{server.port}: {reason}; choose another --host or --port"
+        ) from None
     return listener
 
 
@@ -44,7 +47,7 @@ def url_of(server: ServerConfig, listener: socket.socket) -> str:
 
 
 def serve(config: Config, ready: Callable[[str], None] = lambda url: None) -> None:
-    """Serve until SIGTERM or SIGINT; ``ready`` is told the address once it answers."""
+    """Serve until SIGTERM or SIGINT; ``ready`` is told the address once the models to preload are there."""
     logs.configure(config.logging)
     listener = bind(config.server)
     runtime = Runtime(config)
@@ -77,17 +80,18 @@ async def _serve(config: Config, runtime: Runtime, listener: socket.socket, read
             task.cancel()
 
     url = url_of(config.server, listener)
-    loop.call_soon(_announce, url, runtime, ready)
-    await hypercorn_serve(
-        create_app(runtime), hypercorn_config(config.server, listener), shutdown_trigger=shutdown, mode="asgi"
-    )
+    announcing = asyncio.ensure_future(_announce(url, runtime, ready))
+    app: Any = create_app(runtime)
+    await hypercorn_serve(app, hypercorn_config(config.server, listener), shutdown_trigger=shutdown, mode="asgi")
+    announcing.cancel()
 
 
-def _announce(url: str, runtime: Runtime, ready: Callable[[str], None]) -> None:
+async def _announce(url: str, runtime: Runtime, ready: Callable[[str], None]) -> None:
     plugins = [plugin for plugin in runtime.plugins.installed if plugin.state == "active"]
     log.info("serving on %s with %s", url, ", ".join(plugin.origin for plugin in plugins) or "no plugins")
     if not plugins:
         log.warning('no plugin is installed, so no model can run; for text models: pip install "universal-core[text]"')
+    await runtime.preloaded.wait()
     ready(url)
 
 

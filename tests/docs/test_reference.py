@@ -20,7 +20,7 @@ import universal_core.http
 import universal_core.testing
 from universal_core import errors, hookspecs
 from universal_core.app import routes
-from universal_core.cli.main import COMMANDS
+from universal_core.cli.main import universal
 from universal_core.config import Config, ModelConfig, PluginsConfig, Setting, load, settings
 from universal_core.config.load import PREFIX
 from universal_core.runtime import Runtime
@@ -149,7 +149,9 @@ def test_every_hook_has_its_heading_and_signature() -> None:
 
 def test_every_command_has_its_heading_and_options() -> None:
     page = "reference/commands.md"
-    names = {f"universal {command.name}": command for command in COMMANDS}
+    context = click.Context(universal)
+    commands = [universal.get_command(context, name) for name in universal.list_commands(context)]
+    names = {f"universal {command.name}": command for command in commands if command is not None}
     missing = [f"a heading `## {name}`" for name in names.keys() - set(headings_of(page))]
     flags = {setting.flag for setting in settings()}
     for name, command in names.items():

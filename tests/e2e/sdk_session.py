@@ -58,7 +58,9 @@ def samples(client: openai.OpenAI, model: str) -> None:
 
 
 def completes(client: openai.OpenAI, model: str) -> None:
-    whole = client.completions.create(model=model, prompt=["Hello", "Universal"], max_tokens=6, temperature=0, logprobs=2)
+    whole = client.completions.create(
+        model=model, prompt=["Hello", "Universal"], max_tokens=6, temperature=0, logprobs=2
+    )
     assert [choice.index for choice in whole.choices] == [0, 1]
     assert whole.choices[0].logprobs.tokens
     pieces = client.completions.create(model=model, prompt="Hello", max_tokens=6, temperature=0, stream=True)
@@ -69,8 +71,8 @@ def embeds(client: openai.OpenAI, encoder: str) -> None:
     # The SDK asks for base64 unless told otherwise, and turns it into numbers.
     packed = client.embeddings.create(model=encoder, input=["hello world", "lazy dog"])
     plain = client.embeddings.create(model=encoder, input=["hello world", "lazy dog"], encoding_format="float")
-    for one, other in zip(packed.data, plain.data):
-        assert max(abs(a - b) for a, b in zip(one.embedding, other.embedding)) < 1e-6
+    for one, other in zip(packed.data, plain.data, strict=True):
+        assert max(abs(a - b) for a, b in zip(one.embedding, other.embedding, strict=True)) < 1e-6
         assert abs(sum(value * value for value in one.embedding) - 1) < 1e-5
     cut = client.embeddings.create(model=encoder, input="hello world", dimensions=8)
     assert len(cut.data[0].embedding) == 8
@@ -85,13 +87,19 @@ def fails(client: openai.OpenAI, model: str) -> None:
         (openai.BadRequestError, {"model": model, "messages": []}),
         (openai.BadRequestError, {"model": model, "messages": messages, "max_tokens": 10**6}),
     ):
-        try:
-            client.chat.completions.create(**fields)
-        except error as raised:
-            assert raised.body["message"], raised
-            assert raised.request_id.startswith("req_"), raised.request_id
-        else:
-            raise AssertionError(f"{fields} was answered")
+        raised = refusal(client, error, fields)
+        assert raised.body["message"], raised
+        assert raised.request_id.startswith("req_"), raised.request_id
+
+
+def refusal(
+    client: openai.OpenAI, kind: type[openai.APIStatusError], fields: dict[str, object]
+) -> openai.APIStatusError:
+    try:
+        client.chat.completions.create(**fields)
+    except kind as error:
+        return error
+    raise AssertionError(f"{fields} was answered")
 
 
 def lists(client: openai.OpenAI, model: str) -> None:

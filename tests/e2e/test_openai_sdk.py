@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from server import Server, running_server
 from tiny.causal import make_llama
 from tiny.encoders import make_sentence_transformer

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy
-import openai
 import pytest
 from sentence_transformers import SentenceTransformer
+
+import openai
 from server import Server, running_server
 from tiny.embedding import real_model
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
 from server import Server, running_server
 
 SETTINGS = """
@@ -66,7 +67,9 @@ def until_idle(client: httpx.Client, model: str) -> dict[str, Any]:
 
 def test_a_hundred_first_requests_load_a_model_once(server: Server, client: httpx.Client) -> None:
     with ThreadPoolExecutor(100) as threads:
-        jobs = [threads.submit(client.post, "/v1/chat/completions", json=chat("echo/late", f"hi {n}")) for n in range(100)]
+        jobs = [
+            threads.submit(client.post, "/v1/chat/completions", json=chat("echo/late", f"hi {n}")) for n in range(100)
+        ]
     assert [said(job.result()) for job in jobs] == [f"hi {n}" for n in range(100)]
     assert server.log.count("echo/late is ready") == 1
 
@@ -102,7 +105,9 @@ def test_a_model_that_dies_while_answering_is_a_502_that_is_safe_to_retry(client
 
 
 def test_a_stream_that_its_client_leaves_stops_the_model(client: httpx.Client) -> None:
-    with client.stream("POST", "/v1/chat/completions", json=chat("echo/slow", "repeat 100000", stream=True)) as response:
+    with client.stream(
+        "POST", "/v1/chat/completions", json=chat("echo/slow", "repeat 100000", stream=True)
+    ) as response:
         next(events(response.iter_lines()))
     assert until_idle(client, "echo/slow")["active"] == 0
 
@@ -132,7 +137,9 @@ def test_a_worker_that_dies_while_loading_is_told_with_how_it_ended(client: http
 
 
 def test_a_bug_in_a_model_is_a_500_without_a_stack(server: Server, client: httpx.Client) -> None:
-    response = client.post("/v1/chat/completions", json=chat("echo/a", "fail now"), headers={"x-request-id": "my-own-id"})
+    response = client.post(
+        "/v1/chat/completions", json=chat("echo/a", "fail now"), headers={"x-request-id": "my-own-id"}
+    )
     assert response.status_code == 500
     assert "Traceback" not in response.text
     assert response.headers["x-request-id"] == "my-own-id"
@@ -254,6 +261,8 @@ def test_idle_models_go_and_pinned_ones_stay(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_one_clear_line(server: Server) -> None:
     port = server.url.rpartition(":")[2]
-    with pytest.raises(RuntimeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another"):
-        with running_server("--port", port):
-            pass
+    with (
+        pytest.raises(RuntimeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another"),
+        running_server("--port", port),
+    ):
+        pass

@@ -7,8 +7,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import openai
 import pytest
+
+import openai
 from server import Server, running_server
 
 ROOT = Path(__file__).parents[2]

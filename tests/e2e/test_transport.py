@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+
 from server import running_server
 
 PATIENCE = 30.0
@@ -54,7 +55,10 @@ def test_while_it_drains_health_says_so_and_new_work_is_refused() -> None:
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
-    with running_server("--drain-timeout", "1000") as server, httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+    with (
+        running_server("--drain-timeout", "1000") as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
+    ):
         body = {**chat("repeat 100000000", stream=True)}
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             next(response.iter_lines())

@@ -43,7 +43,7 @@ def test_a_wrong_value_is_told_with_its_field_and_what_was_expected(fields: str,
     assert error.param == param
     assert words in error.message
     assert "`" not in error.message
-    assert "$" not in error.message.replace("^[\\w.-]{1,64}$", "")
+    assert "$." not in error.message
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_value_that_is_none_of_the_choices_is_refused_with_the_choices(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[1, 2", '{"messages": [', "{'messages': []}", "nonsense", b'{"model": "\xff"}', b"\xff\xfe", '{"a": 1} x'],
+    ["", "{", '{"messages": [', "{'messages': []}", "nonsense", b'{"model": "\xff"}', b"\xff\xfe", f"{{{MESSAGES}}} x"],
 )
 def test_what_is_no_json_is_refused_as_such(text: str | bytes) -> None:
     error = refused(text)

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from installed import install, on_path
 
+from installed import install, on_path
 from universal_core.app import create_app
 from universal_core.config import Config, ServerConfig
 from universal_core.runtime import Runtime
@@ -111,13 +111,17 @@ def test_a_defect_is_in_the_access_log_as_a_500(caplog: pytest.LogCaptureFixture
     assert entry.__dict__["status"] == 500
 
 
-@pytest.mark.parametrize("media", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "x"])
+@pytest.mark.parametrize(
+    "media", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "x"]
+)
 def test_a_body_of_another_type_is_a_415_with_the_right_one(media: str) -> None:
     response = ask("POST", "/v1/embeddings", content=b"{}", headers={"content-type": media})
     assert "expected Content-Type: application/json, got" in error(response, 415)["message"]
 
 
-@pytest.mark.parametrize("media", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"])
+@pytest.mark.parametrize(
+    "media", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"]
+)
 def test_json_by_any_of_its_names_is_read(media: str) -> None:
     response = ask("POST", "/v1/embeddings", content=b"{}", headers={"content-type": media})
     assert error(response, 400)["param"] == "input"
@@ -144,6 +148,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_all_there() -> None:
 
     response = ask("POST", "/size", content=endless())
     assert "over the limit of 1000 bytes (server.max_body_bytes)" in error(response, 413)["message"]
+    assert sent < 20
 
 
 def test_a_client_may_give_the_request_its_own_id() -> None:
@@ -180,7 +185,9 @@ def test_the_access_log_has_a_line_for_each_request_with_what_was_noted(caplog: 
 def test_health_lists_models_and_plugins_and_says_when_the_server_drains() -> None:
     async def main() -> list[httpx.Response]:
         runtime = Runtime(Config())
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(runtime)), base_url="http://test") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(create_app(runtime)), base_url="http://test"
+        ) as client:
             healthy = await client.get("/health")
             runtime.pool.draining = True
             refused = await client.post("/v1/models/load", json={"model": "echo/a"})

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+
 from hub_server import Hub, running_hub
 from installed import install, on_path
 from server import Server, running_server
-
 from universal_core import Claim, ModelInfo, ModelNotFound, ModelRef, Progress
 from universal_core.errors import Forbidden, LoadFailed
 from universal_core.sources.hub import fetch_model, find_model, list_models
@@ -31,7 +31,7 @@ WHOLE = {
 NEEDED = ["config.json", "model.safetensors", "tokenizer.json"]
 
 # Tells which files it was given; the answer to "chat" is their names.
-PLUGIN = '''
+PLUGIN = """
 from pathlib import Path
 from universal_core import Backend, Claim, MemoryEstimate, hookimpl
 API_VERSION = 1
@@ -53,7 +53,7 @@ def claim_model(info):
         files = ("*.json", "*.safetensors")
         memory = MemoryEstimate(weights=info.size_of(*files))
         return Claim(backend="tiny", tasks=("chat",), reason="a tiny one", files=files, memory=memory)
-'''
+"""
 
 
 CLAIM = Claim(backend="tiny", tasks=("chat",), reason="a tiny one", files=("*.json", "*.safetensors"))
@@ -182,7 +182,9 @@ def test_a_repository_that_does_not_exist_is_left_to_other_sources(here: Hub) ->
     assert find_model(ModelRef.parse("org/nothing")) is None
 
 
-@pytest.mark.parametrize("name", ["../up", "org/../up", "a/b/c", "org/--x", "/abs", "./rel", "org/", "", "org/a--b", "é/x"])
+@pytest.mark.parametrize(
+    "name", ["../up", "org/../up", "a/b/c", "org/--x", "/abs", "./rel", "org/", "", "org/a--b", "é/x"]
+)
 def test_what_cannot_be_a_repository_is_never_asked_for(here: Hub, name: str) -> None:
     assert find_model(ModelRef.parse(name)) is None
     assert here.requests == []
@@ -214,7 +216,9 @@ def test_a_gated_model_is_there_for_those_whose_token_may_read_it(here: Hub, mon
     assert names(fetch(find("org/gated"))[0]) == NEEDED
 
 
-def test_a_hub_that_cannot_be_reached_is_told_as_such(here: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_cannot_be_reached_is_told_as_such(
+    here: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running_hub() as gone:
         point_to(monkeypatch, gone.url, tmp_path / "cache")
     with pytest.raises(ModelNotFound, match="not in the cache of this machine, and the hub cannot be reached"):
@@ -236,7 +240,12 @@ def test_an_interrupted_download_is_resumed_by_the_next_try(here: Hub) -> None:
 
 def test_a_cache_that_lacks_a_shard_is_completed_from_the_hub(here: Hub, tmp_path: Path) -> None:
     index = json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}).encode()
-    whole = {"config.json": CONFIG, "model.safetensors.index.json": index, "one.safetensors": b"1", "two.safetensors": b"2"}
+    whole = {
+        "config.json": CONFIG,
+        "model.safetensors.index.json": index,
+        "one.safetensors": b"1",
+        "two.safetensors": b"2",
+    }
     commit = here.add("org/shards", whole)
     info, _ = fetch(find("org/shards"))
     refs = tmp_path / "cache" / "models--org--shards" / "refs"
@@ -299,7 +308,11 @@ def test_a_model_that_does_not_exist_is_a_404_and_a_gated_one_a_403(hub: Hub, cl
     hub.add("org/gated", WHOLE)
     hub.gated.add("org/gated")
     response = ask(client, "org/nothing")
-    assert (response.status_code, error(response)["code"], error(response)["param"]) == (404, "model_not_found", "model")
+    assert (response.status_code, error(response)["code"], error(response)["param"]) == (
+        404,
+        "model_not_found",
+        "model",
+    )
     assert "HF_TOKEN" in error(response)["message"]
     response = ask(client, "org/gated")
     assert (response.status_code, error(response)["param"]) == (403, "model")

@@ -64,7 +64,9 @@ def test_a_name_that_is_some_other_folder_here_is_left_to_other_sources(tmp_path
 def test_a_path_that_is_no_model_says_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "nowhere"):
-        with pytest.raises(ModelNotFound, match=r"expected a \.gguf or \.safetensors file, or a folder with config\.json"):
+        with pytest.raises(
+            ModelNotFound, match=r"expected a \.gguf or \.safetensors file, or a folder with config\.json"
+        ):
             find(str(path))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+
 from tiny.folder import info_of
 from universal_core import EmbedRequest, EmbedResult
 from universal_text.encoder.model import EncoderModel

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+
 from tiny.causal import make_llama
 from tiny.encoders import make_sentence_transformer
-
 from universal_core.testing import BackendContract
 
 

@@ -1,8 +1,11 @@
 """``universal explain MODEL``."""
 
+from collections.abc import Iterable
+
 import click
 
 from universal_core.cli.options import config_option, load_config
+from universal_core.hookspecs import hookimpl
 
 
 @click.command("explain")
@@ -17,3 +20,9 @@ def explain_command(model: str, file: str | None) -> None:
     click.echo("\n".join(lines(explanation)))
     if explanation.winner is None:
         raise SystemExit(1)
+
+
+@hookimpl
+def register_commands() -> Iterable[click.Command]:
+    """Add the command."""
+    return [explain_command]

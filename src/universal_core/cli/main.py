@@ -1,4 +1,4 @@
-"""The ``universal`` command: its own commands, and those of plugins."""
+"""The ``universal`` command: the commands of the core, and those of plugins."""
 
 import sys
 from collections.abc import Sequence
@@ -6,34 +6,29 @@ from importlib.metadata import version
 
 import click
 
-from universal_core.cli.config import config_command
-from universal_core.cli.explain import explain_command
 from universal_core.cli.options import load_config
-from universal_core.cli.plugins import plugins_command
-from universal_core.cli.serve import serve_command
 from universal_core.errors import UniversalError
-from universal_core.plugins import Plugins
-
-COMMANDS: tuple[click.Command, ...] = (serve_command, explain_command, plugins_command, config_command)
+from universal_core.plugins import COMMANDS, Plugins
 
 
 class Universal(click.Group):
-    """The group of all commands; plugins are asked for theirs only when none of the core's is meant."""
+    """The group of all commands that plugins register; of two with one name a plugin's counts, not the core's."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Return all names, the core's first."""
-        return [command.name or "" for command in COMMANDS] + sorted(self._foreign())
+        """Return all names."""
+        return sorted(self._found())
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command by its name."""
-        own = {command.name: command for command in COMMANDS}
-        return own.get(name) or self._foreign().get(name)
+        return self._found().get(name)
 
     @staticmethod
-    def _foreign() -> dict[str, click.Command]:
-        plugins = Plugins(load_config(None).config.plugins.block, http=False)
-        found = [command for _, commands in plugins.ask_each("register_commands") for command in commands or ()]
-        return {command.name or "": command for command in found}
+    def _found() -> dict[str, click.Command]:
+        found: dict[str, click.Command] = {}
+        for _, commands in Plugins(load_config(None).config.plugins.block, COMMANDS).ask_each("register_commands"):
+            for command in commands or ():
+                found.setdefault(command.name or "", command)
+        return found
 
 
 @click.group(cls=Universal, context_settings={"help_option_names": ["-h", "--help"]})

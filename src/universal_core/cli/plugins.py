@@ -1,8 +1,11 @@
 """``universal plugins``."""
 
+from collections.abc import Iterable
+
 import click
 
 from universal_core.cli.options import config_option, load_config
+from universal_core.hookspecs import hookimpl
 from universal_core.plugins import Plugin, Plugins
 
 HEADINGS = ("NAME", "VERSION", "ORIGIN", "STATE", "TASKS", "HOOKS")
@@ -28,3 +31,9 @@ def plugins_command(file: str | None) -> None:
             click.echo(f"\n{plugin.name} is quarantined: {plugin.error}")
     if not plugins.installed:
         click.echo('\nNo plugin is installed. For text models: pip install "universal-core[text]"')
+
+
+@hookimpl
+def register_commands() -> Iterable[click.Command]:
+    """Add the command."""
+    return [plugins_command]

@@ -1,8 +1,11 @@
 """``universal serve``."""
 
+from collections.abc import Iterable
+
 import click
 
 from universal_core.cli.options import config_option, given_flags, load_config, setting_options
+from universal_core.hookspecs import hookimpl
 
 
 def greeting(url: str, model: str) -> str:
@@ -38,3 +41,9 @@ def serve_command(file: str | None, welcome: bool, **values: str | None) -> None
     config = load_config(file, given_flags(values)).config
     model = config.models.default or next(iter(config.models.preload), "universal/starter")
     serve(config, lambda url: print(greeting(url, model), flush=True) if welcome else None)
+
+
+@hookimpl
+def register_commands() -> Iterable[click.Command]:
+    """Add the command."""
+    return [serve_command]

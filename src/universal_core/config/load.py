@@ -102,7 +102,7 @@ def load(
 
 def _find_file(file: str | None) -> Path | None:
     if file is None:
-        found = [path for path in map(lambda name: Path(name).expanduser(), DEFAULT_FILES) if path.is_file()]
+        found = [path for path in (Path(name).expanduser() for name in DEFAULT_FILES) if path.is_file()]
         return found[0] if found else None
     path = Path(file).expanduser()
     if not path.is_file():

@@ -23,7 +23,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     keyfile: Annotated[str | None, Meta(description="TLS private key (PEM).")] = None
     max_body_bytes: Annotated[Count, Meta(description="Largest request body, in bytes.")] = 64 * 1024 * 1024
     keepalive: Annotated[
-        Seconds, Meta(description="Seconds of silence after which a stream gets a comment line, so that nothing cuts it.")
+        Seconds,
+        Meta(description="Seconds of silence after which a stream gets a comment line, so that nothing cuts it."),
     ] = 5.0
     drain_timeout: Annotated[
         Seconds, Meta(description="Seconds that running requests get to finish when the server stops.")
@@ -39,8 +40,12 @@ class PoolConfig(Section, frozen=True, kw_only=True):
     cleanup_interval: Annotated[
         Annotated[float, Meta(gt=0)], Meta(description="Seconds between two looks for idle models.")
     ] = 30.0
-    queue_limit: Annotated[Count, Meta(description="Requests that may wait for one model; more are refused (429).")] = 512
-    load_timeout: Annotated[Seconds, Meta(description="Seconds that a request waits for its model to load (504).")] = 600.0
+    queue_limit: Annotated[Count, Meta(description="Requests that may wait for one model; more are refused (429).")] = (
+        512
+    )
+    load_timeout: Annotated[Seconds, Meta(description="Seconds that a request waits for its model to load (504).")] = (
+        600.0
+    )
     request_timeout: Annotated[
         Seconds, Meta(description="Seconds that a request may take once its model is loaded (504); 0 means no limit.")
     ] = 0.0
@@ -48,7 +53,8 @@ class PoolConfig(Section, frozen=True, kw_only=True):
         Seconds, Meta(description="Seconds for which a failed load answers further requests without another try.")
     ] = 15.0
     memory_limit: Annotated[
-        Annotated[int, Meta(ge=0)] | None, Meta(description="Bytes that all models together may take; none means memory_share.")
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="Bytes that all models together may take; none means memory_share."),
     ] = None
     memory_share: Annotated[
         float, Meta(gt=0, le=1, description="Share of the machine's (or container's) memory that models may take.")
@@ -58,11 +64,12 @@ class PoolConfig(Section, frozen=True, kw_only=True):
 class WorkersConfig(Section, frozen=True, kw_only=True):
     """How model processes are run."""
 
-    device: Annotated[str, Meta(description="Where models run unless they say otherwise: auto, cpu, cuda, cuda:N, mps.")] = (
-        "auto"
-    )
+    device: Annotated[
+        str, Meta(description="Where models run unless they say otherwise: auto, cpu, cuda, cuda:N, mps.")
+    ] = "auto"
     fork: Annotated[
-        bool, Meta(description="Fork workers from a process with the imports done; false starts a new interpreter each.")
+        bool,
+        Meta(description="Fork workers from a process with the imports done; false starts a new interpreter each."),
     ] = True
     stop_grace: Annotated[Seconds, Meta(description="Seconds between asking a worker to stop and killing it.")] = 5.0
     hang_timeout: Annotated[
@@ -102,20 +109,25 @@ class PluginsConfig(Section, frozen=True, kw_only=True):
 class LoggingConfig(Section, frozen=True, kw_only=True):
     """What is logged, and how."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is logged.")] = (
-        "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is logged.")
+    ] = "info"
+    format: Annotated[Literal["text", "json"], Meta(description="One readable line, or one JSON object, an entry.")] = (
+        "text"
     )
-    format: Annotated[Literal["text", "json"], Meta(description="One readable line, or one JSON object, an entry.")] = "text"
     access: Annotated[bool, Meta(description="Log every request.")] = True
 
 
 class ModelConfig(Section, frozen=True, kw_only=True):
     """One model by name: ``[model.NAME]`` in the file, where NAME is an alias or a model's own name."""
 
-    model: Annotated[str | None, Meta(description="The model that the alias stands for; none means NAME itself.")] = None
+    model: Annotated[str | None, Meta(description="The model that the alias stands for; none means NAME itself.")] = (
+        None
+    )
     backend: Annotated[str | None, Meta(description="Backend that must run it, whatever the ranks.")] = None
     tasks: Annotated[
-        tuple[str, ...], Meta(description="Tasks that its backend must offer, where several could run it; none means any.")
+        tuple[str, ...],
+        Meta(description="Tasks that its backend must offer, where several could run it; none means any."),
     ] = ()
     pinned: Annotated[bool, Meta(description="Never unload it for being idle or to make room.")] = False
     options: Annotated[dict[str, Any], Meta(description="Options of its backend.")] = {}

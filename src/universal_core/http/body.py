@@ -1,4 +1,4 @@
-"""Reads and checks a request's body; what is wrong with it is told with the field, what was expected, and what to do."""
+"""Reads and checks a request's body; what is wrong is told with the field, what was expected, and what to do."""
 
 import difflib
 import re

@@ -47,7 +47,9 @@ async def http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         message = f"there is no {request.url.path} here; the reference of endpoints is in the documentation"
     elif error.status_code == 405:
-        message = f"{request.method} is not allowed on {request.url.path}; allowed: {(error.headers or {}).get('Allow', '?')}"
+        message = (
+            f"{request.method} is not allowed on {request.url.path}; allowed: {(error.headers or {}).get('Allow', '?')}"
+        )
     response = error_response(_BY_STATUS.get(error.status_code, InternalError)(message))
     response.headers.update(error.headers or {})
     response.status_code = error.status_code

@@ -53,7 +53,13 @@ class RequestScope:
     def _log(scope: Scope, status: int, seconds: float, notes: dict[str, Any]) -> None:
         status = 499 if notes.pop("aborted", False) else status
         client = scope.get("client") or ("-",)
-        extra = {"status": status, "ms": round(seconds * 1000, 1), **notes, "client": client[0], "request_id": scope[ID]}
+        extra = {
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            **notes,
+            "client": client[0],
+            "request_id": scope[ID],
+        }
         log.info("%s %s", scope["method"], scope["path"], extra=extra)
 
 

@@ -54,7 +54,9 @@ class EventStream(Response):
     that comes later is the last event.
     """
 
-    def __init__(self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None
+    ) -> None:
         self._request = request
         self._frames = frames
         self._timings = timings

@@ -70,7 +70,9 @@ class ResponseFormatBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         if self.type == "text":
             return None
         if self.json_schema is None:
-            raise BadRequest("response_format.json_schema is required for type json_schema", param="response_format.json_schema")
+            raise BadRequest(
+                "response_format.json_schema is required for type json_schema", param="response_format.json_schema"
+            )
         schema = self.json_schema
         return ResponseFormat(type="json_schema", name=schema.name, schema=schema.schema, strict=bool(schema.strict))
 
@@ -107,7 +109,9 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.logprobs:
             given["logprobs"] = self.top_logprobs or 0
         elif self.top_logprobs:
-            raise BadRequest("top_logprobs: only allowed with logprobs true; set it or remove top_logprobs", param="top_logprobs")
+            raise BadRequest(
+                "top_logprobs: only allowed with logprobs true; set it or remove top_logprobs", param="top_logprobs"
+            )
         if self.tools:
             given |= self._tools(self.tools)
         elif self.tool_choice not in (None, "none", "auto"):
@@ -124,11 +128,14 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
         names = [tool.function.name for tool in tools]
         choice = self.tool_choice.function.name if isinstance(self.tool_choice, NamedTool) else self.tool_choice
         if isinstance(self.tool_choice, NamedTool) and choice not in names:
-            raise BadRequest(f"tool_choice: there is no tool {choice}; known are {', '.join(names)}", param="tool_choice")
+            raise BadRequest(
+                f"tool_choice: there is no tool {choice}; known are {', '.join(names)}", param="tool_choice"
+            )
         functions = (tool.function for tool in tools)
         return {
             "tools": tuple(
-                Tool(name=f.name, description=f.description, parameters=f.parameters, strict=bool(f.strict)) for f in functions
+                Tool(name=f.name, description=f.description, parameters=f.parameters, strict=bool(f.strict))
+                for f in functions
             ),
             "tool_choice": choice,
             "parallel_tool_calls": self.parallel_tool_calls is not False,
@@ -142,7 +149,9 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.modalities not in (None, ["text"]):
             raise UnsupportedField("modalities: only text is supported; leave it out", param="modalities")
         if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
-            raise BadRequest("max_tokens and max_completion_tokens differ; send one of them", param="max_completion_tokens")
+            raise BadRequest(
+                "max_tokens and max_completion_tokens differ; send one of them", param="max_completion_tokens"
+            )
 
 
 async def create(request: Request) -> Response:

@@ -119,7 +119,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
 
 
 def _choice(index: int, events: Sequence[Message], *, logprobs: bool) -> Choice:
-    text, thoughts, tokens, calls, reason = "", "", [], dict[int, WireToolCall](), "stop"
+    text, thoughts, tokens, calls, reason = "", "", list[TokenLogprob](), dict[int, WireToolCall](), "stop"
     for event in events:
         if getattr(event, "index", None) != index:
             continue
@@ -175,7 +175,7 @@ class ChatChunk(msgspec.Struct, kw_only=True):
     model: str
     choices: list[ChunkChoice]
     system_fingerprint: None = None
-    usage: UsageBody | None | msgspec.UnsetType = msgspec.UNSET
+    usage: UsageBody | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ChatChunks:

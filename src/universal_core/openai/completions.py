@@ -84,7 +84,7 @@ class Completion(msgspec.Struct, kw_only=True):
     created: int
     model: str
     choices: list[CompletionChoice]
-    usage: UsageBody | None | msgspec.UnsetType = msgspec.UNSET
+    usage: UsageBody | msgspec.UnsetType | None = msgspec.UNSET
     system_fingerprint: None = None
 
     @classmethod

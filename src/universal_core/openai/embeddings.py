@@ -38,7 +38,9 @@ class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def to_request(self) -> EmbedRequest:
         """Return the domain's request. Raises BadRequest."""
         if self.input_type and self.prompt_name and self.input_type != self.prompt_name:
-            raise BadRequest("input_type and prompt_name differ; they mean the same, so send one of them", param="input_type")
+            raise BadRequest(
+                "input_type and prompt_name differ; they mean the same, so send one of them", param="input_type"
+            )
         return EmbedRequest(
             input=self._inputs(),
             dimensions=self.dimensions,
@@ -49,7 +51,9 @@ class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def _inputs(self) -> tuple[str | tuple[int, ...], ...]:
         inputs = split(self.input, "input")
         if len(inputs) > MOST_INPUTS:
-            raise BadRequest(f"input: at most {MOST_INPUTS} in one request, got {len(inputs)}; send several", param="input")
+            raise BadRequest(
+                f"input: at most {MOST_INPUTS} in one request, got {len(inputs)}; send several", param="input"
+            )
         return tuple(inputs)
 
 

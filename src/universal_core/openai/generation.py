@@ -16,8 +16,14 @@ Positive = Annotated[int, Meta(ge=1)]
 StopText = Annotated[str, Meta(min_length=1)]
 
 
+_SAMPLING = (
+    *("max_tokens", "n", "temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty"),
+    *("frequency_penalty", "logit_bias", "seed", "n_ctx", "grammar"),
+)
+
+
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``stream_options``; obfuscation pads chunks against eavesdroppers on the length of tokens, which nothing here does."""
+    """``stream_options``; obfuscation, which hides the length of tokens from eavesdroppers, is not needed here."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
@@ -55,10 +61,10 @@ class GenerationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def sampling(self) -> dict[str, Any]:
         """Return the fields of a GenerationRequest that the client set."""
         if self.stream_options is not None and not self.stream:
-            raise BadRequest("stream_options: only allowed with stream true; set it or remove stream_options", param="stream_options")
-        names = ("max_tokens", "n", "temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty")
-        names += ("frequency_penalty", "logit_bias", "seed", "n_ctx", "grammar")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+            raise BadRequest(
+                "stream_options: only allowed with stream true; set it or remove stream_options", param="stream_options"
+            )
+        given = {name: getattr(self, name) for name in _SAMPLING if getattr(self, name) is not None}
         if self.top_k is not None:
             given["top_k"] = max(self.top_k, 0)
         if self.stop is not None:

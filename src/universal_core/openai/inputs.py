@@ -20,6 +20,10 @@ def split(inputs: Inputs, param: str) -> list[str | tuple[int, ...]]:
     if len(tokens) == len(inputs):
         return [tuple(tokens)]
     if tokens:
-        at = next(position for position, item in enumerate(inputs) if isinstance(item, int) != isinstance(inputs[0], int))
-        raise BadRequest(f"{param}[{at}]: token ids and texts cannot be mixed; send a list of lists", param=f"{param}[{at}]")
+        at = next(
+            position for position, item in enumerate(inputs) if isinstance(item, int) != isinstance(inputs[0], int)
+        )
+        raise BadRequest(
+            f"{param}[{at}]: token ids and texts cannot be mixed; send a list of lists", param=f"{param}[{at}]"
+        )
     return [item if isinstance(item, str) else tuple(item) for item in inputs if not isinstance(item, int)]

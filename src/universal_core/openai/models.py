@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from universal_core.config import ModelConfig
+from universal_core.entry import Entry, Plan
 from universal_core.errors import ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
 from universal_core.models import ModelInfo
-from universal_core.entry import Entry, Plan
 from universal_core.runtime import Runtime
 
 PROGRESS_INTERVAL = 0.25

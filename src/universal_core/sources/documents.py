@@ -34,9 +34,7 @@ def read_document(path: Path) -> Any:
         return None
 
 
-def describe_folder(
-    folder: Path, *, id: str, ref: ModelRef, source: str, revision: str | None = None
-) -> ModelInfo:
+def describe_folder(folder: Path, *, id: str, ref: ModelRef, source: str, revision: str | None = None) -> ModelInfo:
     """Return what a model's folder holds; hidden files are left out."""
     files = []
     for path in sorted(folder.rglob("*")):

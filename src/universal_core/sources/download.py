@@ -9,17 +9,17 @@ from universal_core.models import Progress
 
 def counting_bar(total: int, report: Callable[[Progress], None]) -> type[Any]:
     """Return a tqdm class whose bytes, over all files at once, are reported as a share of ``total`` bytes."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
     lock = threading.Lock()
     done = 0
 
-    class CountingBar(tqdm):  # type: ignore[misc]
+    class CountingBar(tqdm):
         """Counts bytes; bars that count files are left out."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts = kwargs.get("unit") == "B"
-            super().__init__(*args, **{**kwargs, "disable": True})
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> None:
             """Add bytes, and report the share that is there."""

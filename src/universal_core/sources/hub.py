@@ -101,7 +101,8 @@ def _ask_hub(ref: ModelRef) -> ModelInfo | None:
         raise LoadFailed(f"the hub could not be asked for {ref.name}: {error}") from None
     except (HTTPError, OSError) as error:
         raise ModelNotFound(
-            f"{ref.name} is not in the cache of this machine, and the hub cannot be reached ({_reason(error)})", param="model"
+            f"{ref.name} is not in the cache of this machine, and the hub cannot be reached ({_reason(error)})",
+            param="model",
         ) from None
     files = tuple(ModelFile(file.rfilename, file.size or 0) for file in found.siblings or ())
     return ModelInfo(
@@ -173,5 +174,7 @@ def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None
     except (HTTPError, OSError) as error:
         if _status(error) in (401, 403):
             raise Forbidden(_gated(info.ref.name), param="model") from None
-        raise LoadFailed(f"{info.ref.name} could not be downloaded: {_reason(error)}; the next try resumes it") from None
+        raise LoadFailed(
+            f"{info.ref.name} could not be downloaded: {_reason(error)}; the next try resumes it"
+        ) from None
     return describe_folder(Path(path), id=info.id, ref=info.ref, source=info.source, revision=info.revision)

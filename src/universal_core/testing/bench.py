@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from universal_core.config import Config, ModelConfig
-from universal_core.messages import GenerationRequest, Message, Request
 from universal_core.entry import Entry
+from universal_core.messages import GenerationRequest, Message, Request
 from universal_core.runtime import Runtime
 
 DEADLINE = 300.0

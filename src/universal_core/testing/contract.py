@@ -101,7 +101,7 @@ class BackendContract:
         assert claim.memory.total > 0, "a claim estimates the memory that the model takes"
 
     def test_every_claimed_task_answers(self) -> None:
-        """Each task gives a result, or events in order: content, a Finish for each answer, at most one Usage, no more."""
+        """Each task gives a result, or events in order: content, a Finish for each answer, at most one Usage."""
         bench = self.bench()
         for task in bench.plan.claim.tasks:
             request = self.requests(task)[0]

@@ -31,8 +31,8 @@ from universal_core import (
     ModelInfo,
     ModelRef,
     Text,
-    Usage,
     UniversalError,
+    Usage,
     batched,
     hookimpl,
 )

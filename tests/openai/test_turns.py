@@ -1,0 +1,140 @@
+"""A conversation's turns: what each role needs, and what the domain makes of them."""
+
+import json
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
+
+from universal_core.errors import BadRequest
+from universal_core.http import decode
+from universal_core.messages import AudioPart, ChatMessage, Finish, ImagePart, Text, TextPart, ToolCall, ToolInvocation
+from universal_core.openai.chat import ChatBody
+from universal_core.openai.chat_answers import ChatCompletion as Answer
+from universal_core.openai.generation import Stamp
+
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+INVOCATION = ToolInvocation(id="call_1", name="f", arguments='{"a": 1}')
+
+
+def messages(*turns: dict[str, Any]) -> tuple[ChatMessage, ...]:
+    return decode(json.dumps({"messages": turns}).encode(), ChatBody).to_request().messages
+
+
+def message(**turn: Any) -> ChatMessage:
+    (found,) = messages(turn)
+    return found
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_a_turn_is_words_of_a_role(role: str) -> None:
+    assert message(role=role, content="hi") == ChatMessage(role=role, content=(TextPart(text="hi"),))  # type: ignore[arg-type]
+
+
+def test_the_developer_speaks_as_the_system() -> None:
+    assert message(role="developer", content="be brief").role == "system"
+
+
+def test_a_turn_may_be_parts_of_several_kinds() -> None:
+    found = message(
+        role="user",
+        name="me",
+        content=[
+            {"type": "text", "text": "look: "},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,x", "detail": "low"}},
+            {"type": "image_url", "image_url": {"url": "http://x"}},
+            {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
+        ],
+    )
+    assert found.content == (
+        TextPart(text="look: "),
+        ImagePart(url="data:image/png;base64,x", detail="low"),
+        ImagePart(url="http://x", detail="auto"),
+        AudioPart(data="eA==", format="wav"),
+    )
+    assert (found.text, found.name) == ("look: ", "me")
+
+
+def test_pictures_and_recordings_are_asked_of_the_model_by_the_name_of_their_field() -> None:
+    picture = [{"type": "image_url", "image_url": {"url": "http://x"}}]
+    sound = [{"type": "text", "text": ""}, {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]
+    body = {"messages": [{"role": "user", "content": picture}, {"role": "user", "content": sound}]}
+    features = decode(json.dumps(body).encode(), ChatBody).to_request().features()
+    assert features == {"images": "messages[0].content[0].image_url", "audio": "messages[1].content[1].input_audio"}
+
+
+def test_a_tools_answer_follows_the_call_that_it_answers() -> None:
+    found = messages(
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+    )
+    assert found[1] == ChatMessage(role="assistant", tool_calls=(INVOCATION,))
+    assert found[2] == ChatMessage(role="tool", content=(TextPart(text="42"),), tool_call_id="call_1")
+
+
+def test_what_an_assistant_thought_or_refused_is_kept() -> None:
+    assert message(role="assistant", content="yes", reasoning_content="hmm").reasoning == "hmm"
+    assert message(role="assistant", content=None, refusal="no").text == "no"
+    assert message(role="assistant", content=[{"type": "refusal", "refusal": "no"}]).text == "no"
+
+
+@pytest.mark.parametrize(
+    ("turn", "param", "words"),
+    [
+        ({"role": "user"}, "messages[0].content", "required for role user"),
+        ({"role": "system", "content": None}, "messages[0].content", "required for role system"),
+        ({"role": "assistant"}, "messages[0].content", "required where there are no tool_calls"),
+        ({"role": "assistant", "tool_calls": []}, "messages[0].content", "required where there are no tool_calls"),
+        ({"role": "tool", "content": "42"}, "messages[0].tool_call_id", "required for role tool"),
+        ({"role": "tool", "tool_call_id": "1"}, "messages[0].content", "required for role tool"),
+        ({"role": "user", "content": []}, "messages[0].content", "length >= 1"),
+        ({"role": "function", "name": "f", "content": "x"}, "messages[0].role", "expected one of assistant"),
+        (
+            {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]},
+            "messages[0].tool_calls[0].id",
+            "required",
+        ),
+        (
+            {"role": "user", "content": [{"type": "file", "file": {"file_id": "1"}}]},
+            "messages[0].content[0]",
+            "files are not supported",
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": "http://x"}]},
+            "messages[0].content[0].image_url",
+            "expected object, got str",
+        ),
+    ],
+)
+def test_a_turn_that_lacks_what_its_role_needs_is_refused_by_place(
+    turn: dict[str, Any], param: str, words: str
+) -> None:
+    with pytest.raises(BadRequest, match=words) as raised:
+        message(**turn)
+    assert raised.value.param == param
+
+
+def test_calls_belong_to_the_assistant_alone() -> None:
+    with pytest.raises(BadRequest) as raised:
+        message(role="user", content="x", tool_calls=[CALL])
+    assert raised.value.param == "messages[0].tool_calls"
+
+
+def test_an_answer_of_the_official_client_can_be_sent_back_as_a_turn() -> None:
+    events = [
+        Text(text="well"),
+        ToolCall(position=0, id="call_1", name="f", arguments='{"a": 1}'),
+        Finish(reason="tool_calls"),
+    ]
+    wire = json.loads(msgspec_json(Answer.of(Stamp.new("chatcmpl", "m"), events, 1, logprobs=False)))
+    parsed: ChatCompletionMessage = ChatCompletion.model_validate(wire).choices[0].message
+    for turn in (parsed.model_dump(), parsed.model_dump(exclude_none=True), wire["choices"][0]["message"]):
+        found = message(**turn)
+        assert (found.text, found.tool_calls) == ("well", (INVOCATION,))
+
+
+def msgspec_json(value: object) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(value)
