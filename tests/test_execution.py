@@ -59,16 +59,20 @@ def test_the_servers_device_is_the_default_of_a_backend_that_has_one() -> None:
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"layer": 5}, "layer"), ({"layers": "five"}, "Expected int"), ({"layers": -1}, ">= 0")],
+    [
+        ({"layer": 5}, r"unknown field layer; did you mean layers\?"),
+        ({"zzz": 5}, "unknown field zzz; known are device, layers"),
+        ({"layers": "five"}, "Expected int.*its options are device, layers"),
+        ({"layers": -1}, ">= 0.*its options are device, layers"),
+    ],
 )
 def test_a_wrong_option_is_refused_with_the_ones_there_are(values: dict[str, object], words: str) -> None:
-    with pytest.raises(BadRequest, match=words) as raised:
+    with pytest.raises(BadRequest, match=f"options of backend b: .*{words}"):
         options_for(BACKEND, values, "auto")
-    assert "its options are device, layers" in raised.value.message
 
 
 def test_a_backend_without_options_says_so() -> None:
-    with pytest.raises(BadRequest, match="it has no options"):
+    with pytest.raises(BadRequest, match="its options are none"):
         options_for(WITHOUT, {"layers": 1}, "auto")
 
 

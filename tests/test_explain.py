@@ -21,7 +21,8 @@ def register_backends():
 def claim_model(info):
     if "Tiny" in info.architectures:
         memory = MemoryEstimate(weights={weights}, working=2_000_000)
-        return Claim(backend="{name}", tasks=("chat", "complete"), reason="{reason}", rank={rank}, slots=3, memory=memory)
+        tasks = ("chat", "complete")
+        return Claim(backend="{name}", tasks=tasks, reason="{reason}", rank={rank}, slots=3, memory=memory)
 """
 
 

@@ -159,7 +159,10 @@ def test_one_who_raises_on_hearing_news_keeps_it_from_nobody(plugin: Install, ca
 
 
 def test_an_error_of_ours_raised_on_hearing_news_harms_nobody_either(plugin: Install) -> None:
-    raises = "from universal_core import BadRequest\n@hookimpl\ndef model_loaded(info, claim, seconds): raise BadRequest('x')"
+    raises = (
+        "from universal_core import BadRequest\n"
+        "@hookimpl\ndef model_loaded(info, claim, seconds): raise BadRequest('x')"
+    )
     plugin("a", GOOD + raises)
     claim = Claim(backend="b", tasks=("chat",), reason="test")
     Plugins().tell("model_loaded", info=INFO, claim=claim, seconds=1.5)

@@ -162,21 +162,16 @@ def test_an_answer_that_takes_too_long_is_ended_and_its_slot_is_free_again() -> 
     run(use, slow(request_timeout=0.3))
 
 
-def test_a_result_that_takes_too_long_is_ended_alike() -> None:
+def test_a_model_that_does_not_listen_is_given_up_on_alike() -> None:
     async def use(runtime: Runtime) -> None:
-        plan = await runtime.router.plan("stubborn/a", "chat")
-        async with runtime.router.call(plan, "chat", chat_request("for ever", 8)) as call:
-            with pytest.raises(DeadlineExceeded):
-                await call.result()
+        with pytest.raises(DeadlineExceeded):
+            await ask(runtime, "stubborn/a", "for ever")
 
     run(use, Config(pool=PoolConfig(request_timeout=0.2), workers=WorkersConfig(hang_timeout=0.1)))
 
 
 def test_a_result_is_the_answer_of_a_task_that_answers_as_a_whole() -> None:
     async def use(runtime: Runtime) -> None:
-        plan = await runtime.router.plan("echo/a", "embed")
-        async with runtime.router.call(plan, "embed", EmbedRequest(input=("a",))) as call:
-            assert await call.result() == EmbedResult.of([[1.0, 97.0]], 1)
         assert await send(runtime, "echo/a", "embed", EmbedRequest(input=("a",))) == [EmbedResult.of([[1.0, 97.0]], 1)]
 
     run(use)

@@ -47,7 +47,8 @@ def list_models():
 def claim_model(info):
     found = re.search(r"{name}(\\d+)", info.id)
     if found and info.source == "zoo":
-        return Claim(backend="{backend}", tasks={tasks}, reason="its name", rank=int(found[1]), slots=2, fields=("seed",))
+        rank = int(found[1])
+        return Claim(backend="{backend}", tasks={tasks}, reason="its name", rank=rank, slots=2, fields=("seed",))
 """
 
 

@@ -1,15 +1,13 @@
 """The composition root: what it knows of its models, and what it tells the hub's library."""
 
 import asyncio
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtimes import DEADLINE, ask, running
-from universal_core.config import Config, HubConfig, ModelConfig, ModelsConfig, PoolConfig, WorkersConfig
-from universal_core.runtime import Runtime, apply_hub
+from universal_core.config import Config, ModelConfig, ModelsConfig, PoolConfig, WorkersConfig
+from universal_core.runtime import Runtime
 
 
 def listen(runtime: Runtime) -> asyncio.Queue[str]:
@@ -82,47 +80,3 @@ def test_stopping_twice_or_before_starting_does_no_harm() -> None:
         await runtime.stop()
 
     asyncio.run(main())
-
-
-@pytest.fixture
-def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HOME", "HF_HUB_CACHE", "TRANSFORMERS_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.usefixtures("no_cache")
-def test_the_cache_is_the_configured_one_whatever_the_environment_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRANSFORMERS_CACHE", "/old")
-    monkeypatch.setenv("HF_HUB_CACHE", "/usual")
-    apply_hub(Config(hub=HubConfig(cache="~/mine")))
-    assert os.environ["HF_HUB_CACHE"] == str(tmp_path / "mine")
-
-
-@pytest.mark.usefixtures("no_cache")
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, None),
-        ({"TRANSFORMERS_CACHE": "/old"}, "/old"),
-        ({"TRANSFORMERS_CACHE": "/old", "HF_HOME": "/home"}, None),
-        ({"TRANSFORMERS_CACHE": "/old", "HF_HUB_CACHE": "/usual"}, "/usual"),
-    ],
-)
-def test_the_old_variable_for_the_cache_counts_where_no_newer_one_is_set(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str | None
-) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", "")
-    monkeypatch.delenv("HF_HUB_CACHE")
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    apply_hub(Config())
-    assert os.environ.get("HF_HUB_CACHE") == expected
-
-
-@pytest.mark.parametrize("offline", [True, False])
-def test_the_hub_is_left_alone_where_the_configuration_says_so(monkeypatch: pytest.MonkeyPatch, offline: bool) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    apply_hub(Config(hub=HubConfig(offline=offline)))
-    assert os.environ["HF_HUB_OFFLINE"] == ("1" if offline else "0")

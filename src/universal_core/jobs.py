@@ -53,6 +53,7 @@ class Job:
     def grant(self, count: int) -> None:
         """Let this many more events go."""
         self._credit += count
+        self._room.release(count)
         while self._waiting and self._credit > 0:
             self._forward(self._waiting.popleft())
         if not self._waiting:
@@ -91,11 +92,13 @@ class Job:
         def ask() -> Any:
             return run_task(model=model, task=frame.task, request=request)
 
-        if not runs_on_loop(model, frame.task):
-            await loop.run_in_executor(thread, self._produce, ask, request, loop)
-        elif not self._cancelled:
+        if runs_on_loop(model, frame.task):
+            answer = None if self._cancelled else ask()
+        else:
+            answer = await loop.run_in_executor(thread, self._produce, ask, request, loop)
+        if answer is not None:
             self._running = asyncio.current_task()
-            await self._take(ask(), request)
+            await self._take(answer, request)
 
     async def _settle(self) -> None:
         """Wait until the reader has room for what it was not yet sent."""
@@ -119,23 +122,27 @@ class Job:
         for event in unfinished.rest():
             self._put(event)
 
-    def _produce(self, ask: Callable[[], Any], request: Message, loop: asyncio.AbstractEventLoop) -> None:
-        """Forward what a plain method gives; runs on the model's thread."""
+    def _produce(self, ask: Callable[[], Any], request: Message, loop: asyncio.AbstractEventLoop) -> Any:
+        """Forward what a plain method gives; runs on the model's thread. What turns out to be async is returned."""
         if self._cancelled:
-            return
-        events = complete(ask(), request)
+            return None
+        answer = ask()
+        if inspect.isawaitable(answer) or isinstance(answer, AsyncIterator):
+            return answer
+        events = complete(answer, request)
         try:
             for event in events:
                 if self._cancelled:
                     self.late += 1
                     break
-                # Bounds what piles up here when the reader is slow; released as events leave.
+                # As many as the reader has granted: the model waits for a slow reader.
                 self._room.acquire()
                 loop.call_soon_threadsafe(self._put, event)
                 if self._cancelled:
                     break
         finally:
             events.close()
+        return None
 
     def _put(self, event: Message) -> None:
         if self._cancelled:
@@ -147,7 +154,6 @@ class Job:
 
     def _forward(self, event: Message) -> None:
         self._credit -= 1
-        self._room.release()
         self._outbox.put(Emitted(self.number, *pack(event)))
 
 

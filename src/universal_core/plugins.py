@@ -12,7 +12,7 @@ import pluggy
 from universal_core import hookspecs
 from universal_core.errors import UniversalError
 from universal_core.hookspecs import PROJECT
-from universal_core.models import Backend, Claim, ModelInfo
+from universal_core.models import Backend, Claim, ModelInfo, ModelRef
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,18 @@ class Plugins:
     def _backends_of(self, name: str) -> list[Backend]:
         return [backend for _, found in self.ask_each("register_backends", only=name) for backend in found or ()]
 
-    def ask_each(self, hook: str, *, only: str | None = None, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Ask the plugins one by one and yield name and answer; one that raises is logged and passed over."""
+    def find(self, ref: ModelRef) -> ModelInfo | None:
+        """Ask the sources for a model until one has it; an error of ours ends the search."""
+        answers = self.ask_each("find_model", raising=UniversalError, ref=ref)
+        return next((info for _, info in answers if info is not None), None)
+
+    def ask_each(
+        self, hook: str, *, only: str | None = None, raising: type[Exception] | tuple[()] = (), **arguments: Any
+    ) -> Iterator[tuple[str, Any]]:
+        """Ask the plugins one by one and yield name and answer; one that raises is logged and passed over.
+
+        ``only`` asks a single plugin, whose errors are raised, as are those of a kind that is an answer.
+        """
         everyone = self.manager.get_plugins()
         for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
             name = implementation.plugin_name
@@ -119,7 +129,7 @@ class Plugins:
                 answer = answers[0] if isinstance(answers, list) and answers else answers or None
                 if isinstance(answer, Iterator):
                     answer = list(answer)
-            except UniversalError:
+            except raising:
                 raise
             except Exception:
                 if only is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from universal_core.budget import Budget
@@ -43,17 +43,14 @@ class Pool:
             entry.users += 1
             watch(entry)
             try:
+                entry.queue.check(entry.users - 1)
+                await self._ready(entry)
                 await entry.queue.enter(key)
             except BaseException:
                 entry.users -= 1
                 raise
             entry.active += 1
             lease = Lease(entry, self._config.workers.hang_timeout)
-            try:
-                await self._ready(entry)
-            except BaseException:
-                lease.release()
-                raise
             if not entry.gone:
                 return lease
             # It left while this request waited; the next round loads it again.
@@ -147,7 +144,8 @@ class Pool:
                     raise self._budget.refusal(entry, others)
                 victim = min(victims, key=lambda other: other.used)
                 entry.progress = Progress(f"unloading {victim.plan.name} to make room")
-                await self._unload(victim, f"to make room for {entry.plan.name}")
+                # Even if this load is called off meanwhile, what was begun is finished.
+                await asyncio.shield(self._background(self._unload(victim, f"to make room for {entry.plan.name}")))
 
     async def _watch(self, entry: Entry, worker: Worker) -> None:
         """Notice that a worker died by itself."""
@@ -208,7 +206,8 @@ class Pool:
             task.cancel()
         self.launcher.close()
 
-    def _background(self, coroutine: Any) -> None:
+    def _background(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

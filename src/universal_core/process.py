@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -245,21 +245,19 @@ class Worker:
         self._kill(signal.SIGKILL)
 
     async def stop(self, grace: float) -> None:
-        """End the process: SIGTERM, then SIGKILL after ``grace`` seconds; returns when it is gone."""
+        """End the process: SIGTERM, then SIGKILL after ``grace`` seconds (at once for 0); returns when it is gone."""
         self._stopping = True
         if self._exit is not None:
-            self._kill(signal.SIGTERM)
+            if grace > 0:
+                self._kill(signal.SIGTERM)
             if not await finished(self._exit, grace):
-                log.warning("worker %d did not stop within %.0f s and is killed", self.pid, grace)
+                if grace > 0:
+                    log.warning("worker %d did not stop within %.0f s and is killed", self.pid, grace)
                 self._kill(signal.SIGKILL)
                 await asyncio.shield(self._exit)
         self._protocol.close()
 
 
-async def finished(future: Awaitable[Any], seconds: float) -> bool:
-    """Wait at most this long; the future itself goes on."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.shield(asyncio.ensure_future(future))
-            return True
-    return False
+async def finished(future: asyncio.Future[Any], seconds: float) -> bool:
+    """Wait at most this long for a future to end, in whatever way; it goes on when this gives up."""
+    return bool((await asyncio.wait({future}, timeout=seconds))[0])

@@ -11,7 +11,7 @@ class Queue:
 
     def __init__(self, slots: int, limit: int) -> None:
         """``slots`` requests run at once, ``limit`` more may wait."""
-        self._free = slots
+        self._slots = self._free = slots
         self._limit = limit
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self.queued = 0
@@ -21,11 +21,7 @@ class Queue:
         if self._free > 0 and not self.queued:
             self._free -= 1
             return
-        if self.queued >= self._limit:
-            raise QueueFull(
-                f"{self.queued} requests wait for this model already, which is its limit; try again shortly",
-                retry_after=1,
-            )
+        self.check(self._slots + self.queued)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)
         self.queued += 1
@@ -37,6 +33,14 @@ class Queue:
             else:
                 self._forget(key, turn)
             raise
+
+    def check(self, users: int) -> None:
+        """Raise QueueFull where so many run and wait already that one more would be too many."""
+        if users >= self._slots + self._limit:
+            waiting = users - self._slots
+            raise QueueFull(
+                f"{waiting} requests wait for this model already, which is its limit; try again shortly", retry_after=1
+            )
 
     def leave(self) -> None:
         """Give the slot back, to whoever is next."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import difflib
-import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 
 from universal_core.catalogue import KnownPlugin, plugin_for_model, plugin_for_task
-from universal_core.config import Config, ModelConfig
+from universal_core.config import Config, ModelConfig, is_offline
 from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import BadRequest, ModelNotFound, TaskNotSupported, UnsupportedField
 from universal_core.execution import options_for
@@ -44,6 +43,7 @@ class Router:
         self._pool = pool
         self._backends = plugins.backends()
         self._plans: dict[tuple[str, str], tuple[float, Plan]] = {}
+        self._making: dict[tuple[str, str], asyncio.Future[Plan]] = {}
 
     async def plan(self, text: str | None, task: str | None = None) -> Plan:
         """Return how a model is to be run for a task, or for whatever it does best.
@@ -56,8 +56,17 @@ class Router:
         moment, plan = self._plans.get((name, task or ""), (0.0, None))
         if plan is not None and (plan.key in self._pool.entries or time.monotonic() - moment < PLAN_LIFETIME):
             return plan
+        making = self._making.get((name, task or ""))
+        if making is None:
+            making = self._making[name, task or ""] = asyncio.ensure_future(self._make(name, task))
+            making.add_done_callback(lambda _: self._making.pop((name, task or "")))
+        # Several requests wait for one look, which goes on when one of them gives up.
+        await asyncio.wait({making})
+        return making.result()
+
+    async def _make(self, name: str, task: str | None) -> Plan:
         # Sources read disks and ask the hub: never on the event loop.
-        plan = await asyncio.to_thread(self._make_plan, name, task)
+        plan = await asyncio.to_thread(lambda: self.choose(self.find(name), task))
         while len(self._plans) >= KEPT_PLANS:
             del self._plans[next(iter(self._plans))]
         self._plans[name, task or ""] = (time.monotonic(), plan)
@@ -67,7 +76,7 @@ class Router:
         """Return the model of this name and every claim to it. Raises ModelNotFound; may read disks and the network."""
         entry = self._config.model.get(name, ModelConfig())
         ref = ModelRef.parse(entry.model or name)
-        info = self._plugins.hook.find_model(ref=ref)
+        info = self._plugins.find(ref)
         if info is None:
             raise ModelNotFound(f"model {name!r} was not found{self._near(name)}{_hub_advice()}", param="model")
         claims = self._plugins.claims(info)
@@ -83,10 +92,6 @@ class Router:
         close = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.4)
         close += [other for other in dict.fromkeys(known) if name.lower() in other.lower() and other not in close][:3]
         return f"; on this machine are {', '.join(close)}" if close else "; GET /v1/models lists what is here"
-
-    def _make_plan(self, name: str, task: str | None) -> Plan:
-        found = self.find(name)
-        return self.choose(found, task)
 
     def choose(self, found: Found, task: str | None) -> Plan:
         """Return the plan for the best claim that offers the task. Raises TaskNotSupported, BadRequest."""
@@ -196,15 +201,6 @@ class Call:
                 yield batch
         self.timings["generate"] = self._lap()
 
-    async def result(self) -> Message:
-        """Return the answer of a task that answers as a whole."""
-        found: Message | None = None
-        async for batch in self.batches():
-            found = batch[-1]
-        if found is None:
-            raise TaskNotSupported(f"{self.plan.name} gave no answer to {self._task}")
-        return found
-
 
 def refuse_unsupported(request: Request, claim: Claim) -> None:
     """Raise UnsupportedField for the first field in use that a claim does not honour."""
@@ -219,7 +215,7 @@ def refuse_unsupported(request: Request, claim: Claim) -> None:
 
 
 def _hub_advice() -> str:
-    if os.environ.get("HF_HUB_OFFLINE"):
+    if is_offline():
         return ". The hub was not asked, because the server is offline (hub.offline or HF_HUB_OFFLINE)"
     return ". A private model of the hub needs HF_TOKEN"
 

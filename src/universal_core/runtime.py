@@ -2,16 +2,13 @@
 
 import asyncio
 import logging
-import os
 import time
-from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from universal_core.config import Config, ModelConfig
+from universal_core.config import Config, ModelConfig, apply_hub
 from universal_core.entry import Entry
 from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
@@ -45,7 +42,7 @@ class Runtime:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.version = version("universal-core")
-        apply_hub(config)
+        apply_hub(config.hub)
         self.plugins = Plugins(config.plugins.block, SERVER)
         self.pool = Pool(config, self.plugins)
         self.router = Router(config, self.plugins, self.pool)
@@ -61,8 +58,7 @@ class Runtime:
         """End every worker and task."""
         for task in self._tasks:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
 
     async def _sweep(self) -> None:
@@ -124,19 +120,3 @@ def _state(entry: Entry, now: float) -> ModelState:
         pinned=entry.plan.pinned,
         pid=entry.worker.pid if entry.worker else 0,
     )
-
-
-def apply_hub(config: Config) -> None:
-    """Tell huggingface_hub, in this process and in every worker, where its cache is and whether it may go online.
-
-    The library reads its environment when it is imported, so this comes before.
-    """
-    if config.hub.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    old = os.environ.get("TRANSFORMERS_CACHE")
-    cache = config.hub.cache or (old if not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() else None)
-    if cache:
-        os.environ["HF_HUB_CACHE"] = str(Path(cache).expanduser())
-    os.environ["UNIVERSAL_RUNTIME_HUB_TIMEOUT"] = str(config.hub.timeout)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -23,6 +23,7 @@ BACKLOG = 1024
 
 def bind(server: ServerConfig) -> socket.socket:
     """Return a listening socket. Raises ConfigError where the address cannot be used."""
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -32,6 +33,8 @@ def bind(server: ServerConfig) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         reason = error.strerror or str(error)
         raise ConfigError(
             f"cannot listen on {server.host}:{server.port}: {reason}; choose another --host or --port"

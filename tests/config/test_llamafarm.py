@@ -38,7 +38,7 @@ def test_its_models_become_ours(tmp_path: Path, suffix: str) -> None:
     assert config.models.default == "fast"
     assert config.model["fast"].model == "unsloth/Qwen3-4B-GGUF:Q4_K_M"
     assert config.model["fast"].options == {"n_ctx": 8192}
-    embedder = {"device": "cpu", "dtype": "float32", "trust_remote_code": True, "model_type": "embedding"}
+    embedder = {"device": "cpu", "dtype": "float32", "trust_remote_code": True}
     assert config.model["embedder"].options == embedder
     picture = {"default_steps": 4, "default_guidance": 0.0, "default_size": "512x512", "scheduler": "euler"}
     assert config.model["stabilityai/sdxl-turbo"].options == picture
@@ -52,9 +52,17 @@ def test_variables_and_flags_count_more_than_it(tmp_path: Path) -> None:
     assert loaded.origins["model.fast"] == str(file)
 
 
+def test_the_kind_of_a_model_is_the_task_that_its_backend_must_offer(tmp_path: Path) -> None:
+    file = tmp_path / "llamafarm.yaml"
+    file.write_text(PROJECT)
+    config = load(str(file), {}).config
+    assert (config.model["embedder"].tasks, config.model["fast"].tasks) == (("embed",), ())
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("runtime: {models: [{model: m, transformers: {model_type: smell}}]}", "'smell' of m is not one of"),
         ("name: no-runtime", "runtime"),
         ("runtime: {models: [{name: nameless}]}", "model"),
         ("runtime: [", "llamafarm.yaml: "),

@@ -95,7 +95,7 @@ def test_a_killed_worker_ends_its_stream_with_an_error_and_the_next_request_load
     assert rest[-1]["error"]["code"] == "worker_died"
     assert "echo/slow" not in client.get("/health").json()["loaded_models"]
     assert said(client.post("/v1/chat/completions", json=chat("echo/slow", "here again"))) == "here again"
-    server.wait_for("echo/slow .* ended: killed by SIGKILL")
+    server.wait_for("echo/slow .* ended by itself: killed by SIGKILL")
 
 
 def test_a_model_that_dies_while_answering_is_a_502_that_is_safe_to_retry(client: httpx.Client) -> None:

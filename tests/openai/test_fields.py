@@ -176,6 +176,7 @@ def test_a_field_of_embeddings_arrives_in_the_request(fields: dict[str, Any], ex
         {"safety_identifier": "x"},
         {"prompt_cache_key": "x"},
         {"prompt_cache_retention": "24h"},
+        {"prompt_cache_options": {"mode": "auto"}},
         {"prediction": {"type": "content", "content": "hi"}},
         {"modalities": ["text"]},
         {"stream": False},
@@ -195,6 +196,7 @@ def test_a_harmless_field_changes_nothing_and_asks_nothing_of_the_model(fields: 
         ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"verbosity": "low"}, "verbosity"),
+        ({"moderation": {"model": "some"}}, "moderation"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"function_call": "auto"}, "function_call"),
@@ -202,7 +204,7 @@ def test_a_harmless_field_changes_nothing_and_asks_nothing_of_the_model(fields: 
     ids=ids,
 )
 def test_what_only_openai_can_do_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
-    with pytest.raises(UnsupportedField, match="not supported|only text") as raised:
+    with pytest.raises(UnsupportedField, match=r"not supported|only text") as raised:
         chat(**fields)
     assert raised.value.param == param
 
@@ -210,8 +212,17 @@ def test_what_only_openai_can_do_is_refused_by_name(fields: dict[str, Any], para
 def test_every_field_of_the_bodies_is_tried_by_these_tests() -> None:
     tried = {name for fields, _ in CHAT for name in fields}
     harmless = {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
-    harmless |= {"prompt_cache_retention", "prediction", "modalities", "stream", "stream_options", "model", "messages"}
-    refused = {"audio", "verbosity", "web_search_options", "functions", "function_call"}
+    harmless |= {
+        "prompt_cache_retention",
+        "prompt_cache_options",
+        "prediction",
+        "modalities",
+        "stream",
+        "stream_options",
+        "model",
+        "messages",
+    }
+    refused = {"audio", "verbosity", "moderation", "web_search_options", "functions", "function_call"}
     later = {"prompt_cache_options", "moderation"}
     assert set(ChatBody.__struct_fields__) <= tried | harmless | refused | later
     assert set(GenerationBody.__struct_fields__) <= tried | harmless

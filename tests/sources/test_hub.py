@@ -38,7 +38,7 @@ API_VERSION = 1
 
 class Model:
     def __init__(self, info, options):
-        self.names = sorted(path.relative_to(info.path).as_posix() for path in Path(info.path).rglob("*") if path.is_file())
+        self.names = sorted(path.name for path in Path(info.path).rglob("*") if path.is_file())
 
     def chat(self, request):
         return " ".join(self.names)

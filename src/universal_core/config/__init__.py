@@ -1,5 +1,6 @@
 """The server's configuration: what can be set, and how it is read."""
 
+from universal_core.config.hub import apply_hub, is_offline
 from universal_core.config.load import ConfigError, Loaded, Setting, load, nearest, parse, settings
 from universal_core.config.sections import (
     Config,
@@ -26,6 +27,8 @@ __all__ = [
     "ServerConfig",
     "Setting",
     "WorkersConfig",
+    "apply_hub",
+    "is_offline",
     "load",
     "nearest",
     "parse",

@@ -184,14 +184,27 @@ def _assign(values: dict[str, Any], name: str, value: Any) -> None:
     values.setdefault(section, {})[field] = value
 
 
-def _convert(values: dict[str, Any], origins: Mapping[str, str]) -> Config:
+def _convert(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
+    """Convert every section, and every model, by itself, so that an error can name it."""
+    sections: dict[str, Any] = {}
+    for section in msgspec.structs.fields(Config):
+        given = values.get(section.name, {})
+        if section.name == "model":
+            sections["model"] = {
+                name: _convert_one(entry, ModelConfig, f"model.{name}", origins) for name, entry in given.items()
+            }
+        else:
+            sections[section.name] = _convert_one(given, section.type, section.name, origins)
+    return Config(**sections)
+
+
+def _convert_one(values: Any, kind: type[Any], name: str, origins: Mapping[str, str]) -> Any:
     try:
-        return msgspec.convert(values, Config)
+        return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
-        name = place.strip("`").removeprefix("$.")
-        if "unknown field" in message:
-            field = message.rpartition("`")[0].rpartition("`")[2]
-            message = f"unknown field {field}{nearest(field, ModelConfig.__struct_fields__)}"
-        origin = origins.get(name)
-        raise ConfigError(f"{origin + ': ' if origin else ''}{name}: {message.replace('`', '')}") from None
+        full = f"{name}.{place.strip('`').removeprefix('$.')}" if place else name
+        if found := re.search(r"unknown field `(.*?)`", message):
+            message = f"unknown field {found[1]}{nearest(found[1], kind.__struct_fields__)}"
+        origin = origins.get(full) or origins.get(name)
+        raise ConfigError(f"{origin + ': ' if origin else ''}{full}: {message.replace('`', '')}") from None

@@ -51,7 +51,7 @@ def decode(data: bytes, type: type[Body]) -> Body:
 
 def _explained(message: str, type: Any) -> BadRequest:
     message, _, place = message.partition(" - at ")
-    path = place.strip("`").removeprefix("$").removeprefix(".")
+    path = place.rpartition("`$")[2].strip("`").removeprefix(".")
     for pattern in (_FIELD, _MISSING):
         if found := pattern.search(message):
             return _about_field(found[1], path, type, missing=pattern is _MISSING)

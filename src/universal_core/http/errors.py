@@ -56,16 +56,10 @@ async def http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-async def unexpected_error(request: Request, error: Exception) -> Response:
-    """Answer a defect: no stack, but the id under which the log has it."""
-    return error_response(defect(request))
+def defect(request_id: str) -> InternalError:
+    """Return what a client is told of a defect: no stack, but the id under which the log has it."""
+    return InternalError(f"an internal error happened; the server's log has it under request id {request_id}")
 
 
-def defect(request: Request) -> InternalError:
-    """Return what a client is told of a defect."""
-    number = request.scope.get("universal.request_id", "")
-    return InternalError(f"an internal error happened; the server's log has it under request id {number}")
-
-
-HANDLERS = {UniversalError: universal_error, HTTPException: http_error, Exception: unexpected_error}
+HANDLERS = {UniversalError: universal_error, HTTPException: http_error}
 """For Starlette's ``exception_handlers``."""

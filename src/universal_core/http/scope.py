@@ -8,10 +8,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from universal_core.http.errors import defect, error_response
+
 log = logging.getLogger("universal_core.access")
 
 ID = "universal.request_id"
 NOTES = "universal.notes"
+NOT_ANSWERED = 499
 _LONGEST_ID = 128
 
 
@@ -31,7 +34,7 @@ class RequestScope:
         number = scope[ID] = _request_id(scope)
         notes: dict[str, Any] = {}
         scope[NOTES] = notes
-        status = 499
+        status = NOT_ANSWERED
 
         async def tell(message: Message) -> None:
             nonlocal status
@@ -45,13 +48,17 @@ class RequestScope:
 
         try:
             await self._app(scope, receive, tell)
+        except Exception:
+            if status == NOT_ANSWERED:
+                await error_response(defect(number))(scope, receive, tell)
+            raise
         finally:
             if self._access:
                 self._log(scope, status, time.perf_counter() - began, notes)
 
     @staticmethod
     def _log(scope: Scope, status: int, seconds: float, notes: dict[str, Any]) -> None:
-        status = 499 if notes.pop("aborted", False) else status
+        status = NOT_ANSWERED if notes.pop("aborted", False) else status
         client = scope.get("client") or ("-",)
         extra = {
             "status": status,

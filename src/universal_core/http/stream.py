@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from universal_core.errors import RequestAborted, UniversalError
 from universal_core.http.errors import defect, error_response
-from universal_core.http.scope import note
+from universal_core.http.scope import note, request_id
 from universal_core.messages import Message
 from universal_core.router import Call
 
@@ -77,7 +77,7 @@ class EventStream(Response):
             await self._send(send, data(error.body()))
         except Exception:
             if self._started:
-                await self._send(send, data(defect(self._request).body()))
+                await self._send(send, data(defect(request_id(self._request)).body()))
             raise
         if self._started:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -88,7 +88,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
     tools: list[ToolBody] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     # Only hints about speed.
     prediction: dict[str, Any] | None = None
@@ -96,6 +96,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
+    moderation: dict[str, Any] | None = None
     web_search_options: dict[str, Any] | None = None
     functions: list[Any] | None = None
     function_call: Any = None
@@ -142,7 +143,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
         }
 
     def _refuse(self) -> None:
-        for name in ("audio", "verbosity", "web_search_options", "functions", "function_call"):
+        for name in ("audio", "verbosity", "moderation", "web_search_options", "functions", "function_call"):
             if getattr(self, name) is not None:
                 instead = "use tools instead" if name.startswith("function") else "leave it out"
                 raise UnsupportedField(f"{name}: not supported by this server; {instead}", param=name)

@@ -57,6 +57,7 @@ class GenerationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
 
     def sampling(self) -> dict[str, Any]:
         """Return the fields of a GenerationRequest that the client set."""

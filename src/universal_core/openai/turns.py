@@ -117,6 +117,8 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise BadRequest(f"{place}.content is required for role {self.role}", param=f"{place}.content")
         if self.content is None and not self.tool_calls and self.refusal is None:
             raise BadRequest(f"{place}.content is required where there are no tool_calls", param=f"{place}.content")
+        if self.tool_calls and self.role != "assistant":
+            raise BadRequest(f"{place}.tool_calls: only an assistant calls tools", param=f"{place}.tool_calls")
         if self.role == "tool" and not self.tool_call_id:
             raise BadRequest(f"{place}.tool_call_id is required for role tool", param=f"{place}.tool_call_id")
         return ChatMessage(

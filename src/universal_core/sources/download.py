@@ -18,7 +18,8 @@ def counting_bar(total: int, report: Callable[[Progress], None]) -> type[Any]:
         """Counts bytes; bars that count files are left out."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._counts = kwargs.get("unit") == "B"
+            # One of the two bars of a download counts what was received, and the other what was written.
+            self._counts = kwargs.get("unit") == "B" and not str(kwargs.get("name")).endswith(".transfer")
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from universal_core.config import is_offline
 from universal_core.errors import Forbidden, LoadFailed, ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.models import Claim, ModelFile, ModelInfo, ModelRef, Progress
@@ -40,18 +41,17 @@ def find_model(ref: ModelRef) -> ModelInfo | None:
     if ref.is_path or not REPOSITORY.match(ref.name) or ".." in ref.name or "--" in ref.name:
         return None
     cached = _find_cached(ref)
-    if cached is not None and (_offline() or _looks_whole(cached)):
+    if cached is not None and (is_offline() or _looks_whole(cached)):
         return cached
-    return cached if _offline() else _ask_hub(ref) or cached
+    return cached if is_offline() else _ask_hub(ref) or cached
 
 
-def _offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+def _folder_of(name: str) -> Path:
+    return cache_folder() / f"models--{name.replace('/', '--')}"
 
 
 def _find_cached(ref: ModelRef) -> ModelInfo | None:
-    folder = cache_folder() / f"models--{ref.name.replace('/', '--')}"
-    snapshot = _snapshot(folder, ref.revision)
+    snapshot = _snapshot(_folder_of(ref.name), ref.revision)
     if snapshot is None:
         return None
     return describe_folder(snapshot, id=ref.text, ref=ref, source="HuggingFace cache", revision=snapshot.name)
@@ -177,4 +177,17 @@ def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None
         raise LoadFailed(
             f"{info.ref.name} could not be downloaded: {_reason(error)}; the next try resumes it"
         ) from None
+    _remember(info)
     return describe_folder(Path(path), id=info.id, ref=info.ref, source=info.source, revision=info.revision)
+
+
+def _remember(info: ModelInfo) -> None:
+    """Write down which commit the revision stands for, as the hub's client does when it downloads by name.
+
+    Only now, when all files are there: the next look takes what it finds under the name for a whole model.
+    """
+    if info.revision is None or info.ref.revision == info.revision:
+        return
+    pointer = _folder_of(info.ref.name) / "refs" / (info.ref.revision or "main")
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    pointer.write_text(info.revision)

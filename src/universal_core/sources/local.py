@@ -14,7 +14,9 @@ MARKS = ("config.json", "model_index.json", "modules.json", "*.gguf", "*.safeten
 @hookimpl
 def find_model(ref: ModelRef) -> ModelInfo | None:
     """Find a model by a path; what merely looks like ``org/name`` is a path only where such a model folder exists."""
-    path = Path(ref.name).expanduser()
+    # What looks like a variant or a revision may be part of a file's name.
+    whole = Path(ref.text.strip()).expanduser()
+    path = whole if whole.exists() else Path(ref.name).expanduser()
     name = ref.text if ref.is_path else ref.name
     if path.is_dir() and any(next(path.glob(mark), None) for mark in MARKS):
         return describe_folder(path.resolve(), id=name, ref=ref, source="local folder")
