@@ -3,7 +3,8 @@
     python bench/hop.py [--requests 200] [--tokens 256] [--rounds 3]
 
 The model is the echo backend, which computes nothing, so that everything measured is ours. ``direct`` iterates the
-model's own generator in one process; ``server`` asks the same of a server process through HTTP and a worker.
+model's own generator in one process. ``bare`` is Hypercorn with an application of five lines and no worker: the
+floor, on the same machine in the same minute, under what the server can reach.
 """
 
 import argparse
@@ -11,23 +12,33 @@ import asyncio
 import json
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
+from hypercorn.asyncio import serve as hypercorn_serve
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from installed import on_path, write_distribution
 from server import Server, running_server
 from universal_core import ModelInfo, ModelRef
+from universal_core.config import ServerConfig
+from universal_core.serve import bind, hypercorn_config
 from universal_core.testing import chat_request
 from universal_core.testing.echo import EchoModel, EchoOptions
 
 MODEL = "echo/bench"
+PACE = 0.005
+PACED_TOKENS = 200
+TIMEOUT = 60
+PACED = "a token, 5 ms apart"
+CHUNK = b"data: " + b"x" * 250 + b"\n\n"
 
 
 async def direct(tokens: int) -> None:
@@ -37,24 +48,46 @@ async def direct(tokens: int) -> None:
         pass
 
 
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """Answer like the server does, without doing anything: plain, or paced chunks where the query asks for them."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(PACED_TOKENS if scope["query_string"] else 0):
+        await asyncio.sleep(PACE)
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+    await send({"type": "http.response.body", "body": CHUNK})
+
+
+def serve_bare() -> None:
+    """Serve ``bare`` on a free port, which is printed, until killed."""
+    with bind(ServerConfig(port=0)) as listener:
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+        app: Any = bare
+        asyncio.run(hypercorn_serve(app, hypercorn_config(ServerConfig(), listener), mode="asgi"))
+
+
 class Connection:
     """The thinnest HTTP client there is, so that a client's own work does not count."""
 
     def __init__(self, url: str) -> None:
         host, port = url.removeprefix("http://").split(":")
-        self._socket = socket.create_connection((host, int(port)))
+        self._socket = socket.create_connection((host, int(port)), TIMEOUT)
         self._file = self._socket.makefile("rb")
 
-    def post(self, body: dict[str, object]) -> float:
+    def post(self, body: dict[str, object], path: str = "/v1/chat/completions") -> float:
         """Send a chat and read the whole answer; return the seconds until its first byte."""
         data = json.dumps(body).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(data)}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(data)}\r\n"
         began = time.perf_counter()
         self._socket.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + data)
         self._file.peek(1)
         first = time.perf_counter() - began
         length, chunked = 0, False
         while (line := self._file.readline()) != b"\r\n":
+            assert line, "the server hung up"
             name, _, value = line.lower().partition(b":")
             length = int(value) if name == b"content-length" else length
             chunked = chunked or name == b"transfer-encoding"
@@ -121,14 +154,33 @@ def one_round(server: Server, requests: int, tokens: int, results: dict[str, lis
 
 
 def paced(connection: Connection, server: Server, results: dict[str, list[float]]) -> None:
-    """Measure a stream whose tokens come 5 ms apart, so that nothing can be sent together."""
-    body = {"model": "echo/paced", "messages": [{"role": "user", "content": "repeat 200"}], "stream": True}
+    """Measure a stream whose tokens come apart, so that nothing can be sent together."""
+    body = {"model": "echo/paced", "messages": [{"role": "user", "content": f"repeat {PACED_TOKENS}"}], "stream": True}
     connection.post({**body, "max_tokens": 1})
     http, worker = psutil.Process(server.process.pid), server.worker_of("echo/paced")
     before = cpu(http), cpu(worker)
     connection.post(body)
-    results.setdefault("a token, 5 ms apart: CPU of the HTTP process", []).append((cpu(http) - before[0]) / 200)
-    results.setdefault("a token, 5 ms apart: CPU of the worker", []).append((cpu(worker) - before[1]) / 200)
+    results.setdefault(f"{PACED}: CPU of the HTTP process", []).append((cpu(http) - before[0]) / PACED_TOKENS)
+    results.setdefault(f"{PACED}: CPU of the worker", []).append((cpu(worker) - before[1]) / PACED_TOKENS)
+
+
+def floor(requests: int, results: dict[str, list[float]]) -> None:
+    """Measure the same of Hypercorn alone."""
+    with subprocess.Popen([sys.executable, __file__, "--serve-bare"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        connection = Connection(server.stdout.readline().strip())
+        process = psutil.Process(server.pid)
+        for _ in range(20):
+            connection.post({})
+        before = cpu(process)
+        for _ in range(requests):
+            connection.post({})
+        results.setdefault("bare: a request: CPU of the HTTP process", []).append((cpu(process) - before) / requests)
+        before = cpu(process)
+        connection.post({}, "/?paced")
+        results.setdefault(f"bare: {PACED}: CPU of the HTTP process", []).append((cpu(process) - before) / PACED_TOKENS)
+        connection.close()
+        server.kill()
 
 
 def main() -> None:
@@ -137,7 +189,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.serve_bare:
+        serve_bare()
+        return
     results: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         write_distribution(Path(folder), "echo", "universal_core.testing.echo")
@@ -146,6 +202,7 @@ def main() -> None:
         with on_path(Path(folder)), running_server("--config", str(settings), "--logging-access", "false") as server:
             for _ in range(arguments.rounds):
                 one_round(server, arguments.requests, arguments.tokens, results)
+                floor(arguments.requests, results)
     for name, values in results.items():
         report(name, values)
 

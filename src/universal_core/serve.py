@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -106,6 +107,8 @@ def hypercorn_config(server: ServerConfig, listener: socket.socket) -> Hypercorn
     config.graceful_timeout = 3.0
     # Streams of slow models are silent for long; our own keep-alive lines and deadlines decide about them.
     config.keep_alive_timeout = 75.0
+    # Closing a connection after a number of requests would now and then cut off a client that is about to send.
+    config.keep_alive_max_requests = sys.maxsize
     config.accesslog, config.errorlog = None, logging.getLogger("hypercorn.error")
     config.loglevel = "WARNING"
     config.include_server_header = False
