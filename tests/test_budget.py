@@ -99,3 +99,18 @@ def test_a_refusal_has_all_the_numbers(machine: dict[str, Device]) -> None:
         assert part in words
     assert "busy (12.0 GB)" in words
     assert "elsewhere" not in words
+
+
+@pytest.mark.parametrize(
+    ("taken", "reserved"),
+    [
+        (0, 400),  # nothing was measured
+        (250, 350),  # smaller weights than the estimate's, and all working memory still to come
+        (320, 400),  # some of the working memory is there already
+        (450, 450),  # more than was thought
+    ],
+)
+def test_what_a_loaded_model_takes_stands_in_for_the_estimate(taken: int, reserved: int) -> None:
+    model = Model("m", 300, 100, reserved=400, taken=taken)
+    Budget(PoolConfig()).correct(model)
+    assert model.reserved == reserved

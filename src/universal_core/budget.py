@@ -23,6 +23,16 @@ class Budget:
         entry.reserved = needed
         return True
 
+    @staticmethod
+    def correct(entry: Entry) -> None:
+        """Put what a model really takes, once loaded, in the place of what its weights were thought to take.
+
+        What it takes beyond that is working memory which it has set aside already; the rest is still to come.
+        """
+        estimate, taken = entry.plan.claim.memory, entry.memory
+        if taken:
+            entry.reserved = max(taken, min(taken, estimate.weights) + estimate.working)
+
     def would_fit(self, entry: Entry, others: Iterable[Entry], without: Iterable[Entry]) -> bool:
         """Whether an entry would fit once these models are gone, so that none is unloaded in vain."""
         freed = sum(max(other.reserved, other.memory) for other in without)

@@ -126,7 +126,7 @@ class Pool:
             await worker.stop(0.0)
             raise
         entry.worker = worker
-        entry.reserved = entry.memory or plan.claim.memory.total
+        self._budget.correct(entry)
         entry.used = time.monotonic()
         self._plugins.tell("model_loaded", info=plan.info, claim=plan.claim, seconds=entry.used - began)
         self._background(self._watch(entry, worker))

@@ -1,4 +1,4 @@
-"""What lies below the endpoints: TLS, HTTP/2, and how the server leaves."""
+"""What lies below the endpoints: TLS, HTTP/2, WebSockets, and how the server leaves."""
 
 import signal
 import socket
@@ -8,7 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+import wsproto
+from wsproto import ConnectionType, WSConnection
 
+from installed import install, on_path
 from server import running_server
 
 PATIENCE = 30.0
@@ -75,3 +78,38 @@ def test_what_is_not_http_harms_nothing() -> None:
             connection.sendall(b"\x00\x01\x02 nonsense\r\n\r\n")
             connection.recv(4096)
         assert httpx.get(f"{server.url}/health").json()["status"] == "healthy"
+
+
+CHATTER = """
+from starlette.routing import WebSocketRoute
+from universal_core import hookimpl
+API_VERSION = 1
+async def echo(socket):
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text.upper())
+@hookimpl
+def register_routes(runtime): return [WebSocketRoute("/v1/shout", echo)]
+"""
+
+
+def test_a_plugin_may_speak_over_websockets(tmp_path: Path) -> None:
+    install(tmp_path, "chatter", CHATTER)
+    with on_path(tmp_path), running_server() as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as connection:
+            protocol = WSConnection(ConnectionType.CLIENT)
+            connection.sendall(protocol.send(wsproto.events.Request(host=host, target="/v1/shout")))
+            assert isinstance(answer(connection, protocol), wsproto.events.AcceptConnection)
+            connection.sendall(protocol.send(wsproto.events.TextMessage("hello")))
+            message = answer(connection, protocol)
+            assert isinstance(message, wsproto.events.TextMessage)
+            assert message.data == "HELLO"
+
+
+def answer(connection: socket.socket, protocol: WSConnection) -> wsproto.events.Event:
+    """Return the next event of a WebSocket."""
+    while True:
+        for event in protocol.events():
+            return event
+        protocol.receive_data(connection.recv(4096))
