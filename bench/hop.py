@@ -135,13 +135,14 @@ def one_round(server: Server, requests: int, tokens: int, results: dict[str, lis
     many = {**body, "messages": [{"role": "user", "content": f"repeat {tokens}"}], "max_tokens": tokens, "stream": True}
     for _ in range(20):
         connection.post(body)
-    firsts: list[float] = []
-    wall, http, worker = measured(server, lambda: firsts.extend(connection.post(body) for _ in range(requests)))
+    wall, http, worker = measured(server, lambda: [connection.post(body) for _ in range(requests)] and None)
     results.setdefault("a request: time until it is answered", []).append(wall / requests)
     results.setdefault("a request: CPU of the HTTP process", []).append(http / requests)
     results.setdefault("a request: CPU of the worker", []).append(worker / requests)
     streams = max(requests // 10, 1)
-    wall, http, worker = measured(server, lambda: [connection.post(many) for _ in range(streams)] and None)
+    firsts: list[float] = []
+    wall, http, worker = measured(server, lambda: firsts.extend(connection.post(many) for _ in range(streams)))
+    results.setdefault("a stream: time to its first byte", []).append(statistics.median(firsts))
     results.setdefault("a token, as fast as they come: time", []).append(wall / streams / tokens)
     results.setdefault("a token, as fast as they come: CPU of the HTTP process", []).append(http / streams / tokens)
     results.setdefault("a token, as fast as they come: CPU of the worker", []).append(worker / streams / tokens)
