@@ -198,7 +198,20 @@ def test_a_model_that_nothing_claims_is_told_with_the_plugin_to_install(
     with pytest.raises(TaskNotSupported) as raised:
         chosen(name)
     assert f'pip install "universal-core[{extra}]"' in raised.value.message
-    assert f"universal explain {name}" in raised.value.message
+
+
+def test_a_plugin_that_is_installed_is_not_recommended(tmp_path: Path) -> None:
+    install(tmp_path / "plugin", "gguf", "API_VERSION = 1")
+    with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
+        chosen(local(tmp_path / "m", {}, weights__gguf=b"GGUF"))
+    assert "universal-gguf is installed, but does not run models of this kind" in raised.value.message
+
+
+def test_a_quarantined_plugin_is_told_of_where_it_would_have_helped(tmp_path: Path) -> None:
+    install(tmp_path / "plugin", "gguf", "raise ImportError('no compiler')")
+    with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
+        chosen(local(tmp_path / "m", {}, weights__gguf=b"GGUF"))
+    assert "universal-gguf is installed but quarantined" in raised.value.message
 
 
 def test_a_model_of_no_known_kind_is_told_without_advice(tmp_path: Path) -> None:

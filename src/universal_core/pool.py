@@ -113,6 +113,7 @@ class Pool:
         def report(progress: Progress) -> None:
             entry.progress = progress
 
+        log.info("loading %s: backend %s", plan.name, plan.claim.backend)
         try:
             await self._reserve(entry)
             await self.launcher.launch(worker, plan.backend, report)

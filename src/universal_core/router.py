@@ -76,7 +76,10 @@ class Router:
         """Return the model of this name and every claim to it. Raises ModelNotFound; may read disks and the network."""
         entry = self._config.model.get(name, ModelConfig())
         ref = ModelRef.parse(entry.model or name)
-        info = self._plugins.find(ref)
+        try:
+            info = self._plugins.find(ref)
+        except ModelNotFound as error:
+            raise ModelNotFound(f"{error.message}{self._near(name)}", param="model") from None
         if info is None:
             raise ModelNotFound(f"model {name!r} was not found{self._near(name)}{_hub_advice()}", param="model")
         claims = self._plugins.claims(info)
@@ -104,15 +107,13 @@ class Router:
                     param="model",
                 )
         if not claims:
-            raise TaskNotSupported(
-                f"no installed plugin runs {found.name}{_advice(plugin_for_model(found.info))}; "
-                f"`universal explain {found.name}` tells more",
-                param="model",
-            )
+            kind = f" ({', '.join(found.info.architectures)})" if found.info.architectures else ""
+            advice = self._advice(plugin_for_model(found.info))
+            raise TaskNotSupported(f"no installed plugin runs {found.name}{kind}{advice}", param="model")
         able = [claim for claim in claims if set(found.entry.tasks) <= set(claim.tasks)]
         fitting = [claim for claim in able if task is None or task in claim.tasks]
         if not fitting:
-            raise TaskNotSupported(_cannot(found.name, task or "", claims), param="model")
+            raise TaskNotSupported(self._cannot(found.name, task or "", claims), param="model")
         backend = self._backends[fitting[0].backend]
         options = options_for(backend, found.entry.options, self._config.workers.device)
         # A backend whose jobs at once can be configured calls that option ``slots``; claims only know its default.
@@ -126,6 +127,24 @@ class Router:
             pinned=found.entry.pinned,
             device=self._device(backend, options),
         )
+
+    def _advice(self, plugin: KnownPlugin | None) -> str:
+        """Return what to do about a plugin that seems to be missing: install it, or see why it does not help."""
+        if plugin is None:
+            return "; `universal plugins` lists what is installed"
+        name = f"universal-{plugin.extra}"
+        state = {found.origin: found.state for found in self._plugins.installed}.get(name)
+        if state is None:
+            return f"; it looks like one for `{plugin.command}`"
+        if state == "active":
+            return f"; {name} is installed, but does not run models of this kind"
+        return f"; {name} is installed but {state}: `universal plugins` says why"
+
+    def _cannot(self, name: str, task: str, claims: tuple[Claim, ...]) -> str:
+        able = "; ".join(f"{claim.backend} runs it for {', '.join(claim.tasks)}" for claim in claims)
+        plugin = plugin_for_task(task)
+        hint = f". Models for {task} come with `{plugin.command}`" if plugin else ""
+        return f"{name} cannot be used for {task}: {able}{hint}"
 
     def _device(self, backend: Backend, options: dict[str, Any]) -> str:
         """Return where the model's memory is: only a backend with a ``device`` option leaves the processor."""
@@ -218,14 +237,3 @@ def _hub_advice() -> str:
     if is_offline():
         return ". The hub was not asked, because the server is offline (hub.offline or HF_HUB_OFFLINE)"
     return ". A private model of the hub needs HF_TOKEN"
-
-
-def _advice(plugin: KnownPlugin | None) -> str:
-    return f"; it looks like one for `{plugin.command}`" if plugin else ""
-
-
-def _cannot(name: str, task: str, claims: tuple[Claim, ...]) -> str:
-    able = "; ".join(f"{claim.backend} runs it for {', '.join(claim.tasks)}" for claim in claims)
-    plugin = plugin_for_task(task)
-    hint = f". Models for {task} come with `{plugin.command}`" if plugin else ""
-    return f"{name} cannot be used for {task}: {able}{hint}"
