@@ -99,15 +99,6 @@ def test_weights_in_parts_come_with_their_index() -> None:
     assert found.memory.weights == 3000
 
 
-def test_an_index_may_give_the_parts_other_names() -> None:
-    index = {"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}
-    names = ("part-1.safetensors", "part-2.safetensors", "other.safetensors", "model.safetensors.index.json")
-    found = claim_causal(info("config.json", *names, **{"model.safetensors.index.json": index}))
-    assert found is not None
-    assert "other.safetensors" not in found.files
-    assert {"part-1.safetensors", "part-2.safetensors"} <= set(found.files)
-
-
 def test_code_that_comes_with_the_model_is_fetched_where_its_configuration_names_it() -> None:
     config = {**BASE, "auto_map": {"AutoModelForCausalLM": "modeling_a.A"}}
     found = claim_causal(info("config.json", "model.safetensors", "modeling_a.py", config__json=config))

@@ -1,10 +1,9 @@
 """Which models the causal backend offers to run, told from config.json and the list of files alone."""
 
-import re
-from fnmatch import fnmatchcase
 from typing import Any
 
 from universal_core import SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo
+from universal_text.files import files_beside, number_in, weight_files
 from universal_text.options import CausalOptions
 
 BACKEND = Backend(
@@ -34,27 +33,6 @@ COMPLETE_FIELDS = ("echo",)
 # transformers itself would import torch into the HTTP process.
 _OTHER_NAMES = ("GPT2LMHeadModel", "CTRLLMHeadModel")
 
-_WEIGHTS = re.compile(r"^model(-\d+-of-\d+)?\.safetensors$")
-_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_BESIDE_WEIGHTS = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece*.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tekken.json",
-    "*.tiktoken",
-    "chat_template.jinja",
-    "chat_template.json",
-)
-
 _LIBRARIES = 256 * 2**20
 _TOKENS_PER_SLOT = 2048
 
@@ -73,25 +51,13 @@ def claim_causal(info: ModelInfo) -> Claim | None:
         memory=estimate(info, weights),
         slots=CausalOptions().slots,
         fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS,
-        files=(*weights, *_files_beside(info)),
+        files=(*weights, *files_beside(info)),
     )
 
 
 def is_causal(architecture: str) -> bool:
     """Say whether a class name of config.json is one of a model that continues text."""
     return architecture.endswith("ForCausalLM") or architecture in _OTHER_NAMES
-
-
-def weight_files(info: ModelInfo) -> tuple[str, ...]:
-    """Return the safetensors that transformers would load: model.safetensors, or else its parts and their index.
-
-    Copies of the same weights in other formats, under other names or in subfolders are left out.
-    """
-    names = {file.name for file in info.files}
-    if _WHOLE in names:
-        return (_WHOLE,)
-    parts = sorted(_indexed(info) & names or {name for name in names if _WEIGHTS.match(name)})
-    return (_INDEX, *parts) if parts and _INDEX in names else ()
 
 
 def estimate(info: ModelInfo, weights: tuple[str, ...]) -> MemoryEstimate:
@@ -110,36 +76,20 @@ def estimate(info: ModelInfo, weights: tuple[str, ...]) -> MemoryEstimate:
 
 def bytes_per_token(config: dict[str, Any]) -> int:
     """Return the bytes that one token takes in the key-value cache, 0 where the configuration does not tell."""
-    layers = _number(config, "num_hidden_layers", "n_layer")
-    heads = _number(config, "num_attention_heads", "n_head")
-    width = _number(config, "hidden_size", "n_embd")
-    shared = _number(config, "num_key_value_heads") or heads
-    size = _number(config, "head_dim") or (width // heads if heads else 0)
+    layers = number_in(config, "num_hidden_layers", "n_layer")
+    heads = number_in(config, "num_attention_heads", "n_head")
+    width = number_in(config, "hidden_size", "n_embd")
+    shared = number_in(config, "num_key_value_heads") or heads
+    size = number_in(config, "head_dim") or (width // heads if heads else 0)
     half = (config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
     return 2 * layers * shared * size * (2 if half else 4)
 
 
 def context_of(config: dict[str, Any]) -> int | None:
     """Return the positions that a model knows, None where its configuration does not say."""
-    return _number(config, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length") or None
+    return number_in(config, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length") or None
 
 
 def _text_config(config: dict[str, Any]) -> dict[str, Any]:
     inner = config.get("text_config")
     return inner if isinstance(inner, dict) else config
-
-
-def _number(config: dict[str, Any], *names: str) -> int:
-    return next((config[name] for name in names if isinstance(config.get(name), int)), 0)
-
-
-def _indexed(info: ModelInfo) -> set[str]:
-    index = info.documents.get(_INDEX)
-    table = index.get("weight_map") if isinstance(index, dict) else None
-    return {name for name in table.values() if isinstance(name, str)} if isinstance(table, dict) else set()
-
-
-def _files_beside(info: ModelInfo) -> tuple[str, ...]:
-    wanted = _BESIDE_WEIGHTS + (("*.py",) if info.config.get("auto_map") else ())
-    top = (file.name for file in info.files if "/" not in file.name)
-    return tuple(name for name in top if any(fnmatchcase(name, pattern) for pattern in wanted))

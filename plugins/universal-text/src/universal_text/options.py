@@ -20,6 +20,9 @@ Threads = Annotated[
     Annotated[int, Meta(ge=1)] | None,
     Meta(description="Threads to compute with; none means one per core that the process may use."),
 ]
+TrustRemoteCode = Annotated[
+    bool, Meta(description="Run the Python code that comes with the model. Only for models that you trust.")
+]
 
 
 class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,9 +30,7 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     device: Device = "auto"
     dtype: Dtype = "auto"
-    trust_remote_code: Annotated[
-        bool, Meta(description="Run the Python code that comes with the model. Only for models that you trust.")
-    ] = False
+    trust_remote_code: TrustRemoteCode = False
     device_map: Annotated[
         str | None,
         Meta(description="Spread the weights over several devices: auto, balanced or sequential; needs accelerate."),

@@ -4,6 +4,7 @@ from typing import Any
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
 from universal_text.encoder.options import EncoderOptions
+from universal_text.files import files_beside, number_in, weight_files
 
 BACKEND = Backend(
     name="text-embeddings",
@@ -57,20 +58,6 @@ _ENCODERS = frozenset(
     }
 )
 _BARE = ("Model", "ForMaskedLM", "ForPreTraining")
-_WHOLE, _INDEX, _PARTS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
-_BESIDE_WEIGHTS = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece*.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-)
 _LAYOUT = ("modules.json", "sentence_*_config.json", "config_sentence_transformers.json")
 
 # Many requests may wait in the worker: they are the next batch.
@@ -109,10 +96,9 @@ def _claim_bare(info: ModelInfo) -> Claim | None:
 
 
 def _claim(info: ModelInfo, rank: int, reason: str, folder: str, files: tuple[str, ...]) -> Claim | None:
-    weights = _weights(info, folder)
+    weights = weight_files(info, folder)
     if not weights:
         return None
-    beside = (*_BESIDE_WEIGHTS, *(("*.py",) if "auto_map" in info.config else ()))
     return Claim(
         backend=BACKEND.name,
         tasks=BACKEND.tasks,
@@ -121,16 +107,8 @@ def _claim(info: ModelInfo, rank: int, reason: str, folder: str, files: tuple[st
         memory=MemoryEstimate(weights=info.size_of(*weights), working=_working_bytes(info.config)),
         slots=_SLOTS,
         fields=("dimensions", "normalize", "prompt_name"),
-        files=(*weights, *(folder + name for name in beside), *files),
+        files=(*weights, *files_beside(info, folder), *files),
     )
-
-
-def _weights(info: ModelInfo, folder: str) -> tuple[str, ...]:
-    """Return the weights that transformers would load from a folder: the whole file, or its parts and their index."""
-    if info.matching(folder + _WHOLE):
-        return (folder + _WHOLE,)
-    whole = info.matching(folder + _INDEX) and info.matching(folder + _PARTS)
-    return (folder + _INDEX, folder + _PARTS) if whole else ()
 
 
 def _modules(info: ModelInfo) -> list[dict[str, Any]]:
@@ -167,13 +145,7 @@ def _working_bytes(config: dict[str, Any]) -> int:
     A layer keeps its input, query, key, value, context and output (six times hidden_size), and the feed-forward
     values before and after their activation (twice intermediate_size).
     """
-    hidden = _number(config, "hidden_size", "dim", "d_model", "n_embd") or 1024
-    inner = _number(config, "intermediate_size", "hidden_dim", "d_ff", "n_inner") or 4 * hidden
-    longest = min(_number(config, "max_position_embeddings", "n_positions"), _LONGEST_INPUT)
+    hidden = number_in(config, "hidden_size", "dim", "d_model", "n_embd") or 1024
+    inner = number_in(config, "intermediate_size", "hidden_dim", "d_ff", "n_inner") or 4 * hidden
+    longest = min(number_in(config, "max_position_embeddings", "n_positions"), _LONGEST_INPUT)
     return _FIXED_BYTES + max(_BATCH_TOKENS, longest) * (6 * hidden + 2 * inner) * 4
-
-
-def _number(config: dict[str, Any], *names: str) -> int:
-    """Return the first of these settings that is a positive number, else 0; the families name them differently."""
-    found = (config.get(name) for name in names)
-    return next((value for value in found if isinstance(value, int) and value > 0), 0)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from universal_text.options import Device, Threads
+from universal_text.options import Device, Threads, TrustRemoteCode
 
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt", "weightedmean", "last"]
 
@@ -21,9 +21,7 @@ class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "float32. What a float32 checkpoint adds up, and pooling and normalizing, stay in float32."
         ),
     ] = "auto"
-    trust_remote_code: Annotated[
-        bool, Meta(description="Run the Python code that comes with the model. Only for models that you trust.")
-    ] = False
+    trust_remote_code: TrustRemoteCode = False
     threads: Threads = None
     max_length: Annotated[
         Annotated[int, Meta(ge=1)] | None,
