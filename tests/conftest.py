@@ -1,5 +1,6 @@
 """What every test stands on: no network, and the echo backend installed as a plugin."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +45,13 @@ def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in list(os.environ):
         if variable.startswith("UNIVERSAL_RUNTIME_") or variable in ("MODEL_UNLOAD_TIMEOUT", "CLEANUP_CHECK_INTERVAL"):
             monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def same_log() -> Iterator[None]:
+    """Give every test the log as it was: what configures it writes to a stream that is closed after the test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -19,6 +19,8 @@ SETTINGS = """
 options = {delay = 0.02}
 [model."echo/late"]
 options = {load_seconds = 1.0}
+[model."echo/crowd"]
+options = {load_seconds = 1.0}
 [model.alias]
 model = "echo/target"
 [model."echo/wrong"]
@@ -68,10 +70,10 @@ def until_idle(client: httpx.Client, model: str) -> dict[str, Any]:
 def test_a_hundred_first_requests_load_a_model_once(server: Server, client: httpx.Client) -> None:
     with ThreadPoolExecutor(100) as threads:
         jobs = [
-            threads.submit(client.post, "/v1/chat/completions", json=chat("echo/late", f"hi {n}")) for n in range(100)
+            threads.submit(client.post, "/v1/chat/completions", json=chat("echo/crowd", f"hi {n}")) for n in range(100)
         ]
     assert [said(job.result()) for job in jobs] == [f"hi {n}" for n in range(100)]
-    assert server.log.count("echo/late is ready") == 1
+    assert server.log.count("echo/crowd is ready") == 1
 
 
 def test_a_stream_is_kept_alive_while_its_model_loads(client: httpx.Client) -> None:
