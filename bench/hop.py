@@ -10,6 +10,8 @@ floor, on the same machine in the same minute, under what the server can reach.
 import argparse
 import asyncio
 import json
+import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -184,6 +186,52 @@ def floor(requests: int, results: dict[str, list[float]]) -> None:
         server.kill()
 
 
+class Ball(asyncio.Protocol):
+    """Throws back what it gets, until it has done so often enough."""
+
+    def __init__(self, throws: int, done: asyncio.Event) -> None:
+        self._throws, self._done = throws, done
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what to throw with."""
+        self._transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Throw it back."""
+        self._throws -= 1
+        if self._throws < 0:
+            self._done.set()
+        else:
+            self._transport.write(data)
+
+
+async def play(side: socket.socket, throws: int, *, begin: bool) -> None:
+    """Play one side of a game of catch."""
+    done = asyncio.Event()
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: Ball(throws, done), sock=side)
+    if begin:
+        transport.write(b"x" * 300)
+    await done.wait()
+    transport.close()
+
+
+def round_trips(count: int, results: dict[str, list[float]]) -> None:
+    """Measure what a message to another process and back costs at least, through asyncio as it comes."""
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        asyncio.run(play(theirs, count, begin=False))
+        os._exit(0)
+    theirs.close()
+    before = time.process_time()
+    asyncio.run(play(ours, count - 1, begin=True))
+    results.setdefault("bare: a round trip over a socketpair: CPU of one side", []).append(
+        (time.process_time() - before) / count
+    )
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
 def main() -> None:
     """Run the rounds and print their medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -204,6 +252,7 @@ def main() -> None:
             for _ in range(arguments.rounds):
                 one_round(server, arguments.requests, arguments.tokens, results)
                 floor(arguments.requests, results)
+                round_trips(arguments.requests, results)
     for name, values in results.items():
         report(name, values)
 

@@ -23,11 +23,11 @@ SOURCES = ("universal_core.sources.hub", "universal_core.sources.local")
 SERVER = (
     *SOURCES,
     "universal_core.journal",
-    "universal_core.openai.chat",
-    "universal_core.openai.completions",
-    "universal_core.openai.embeddings",
-    "universal_core.openai.models",
     "universal_core.openai.health",
+    "universal_core.openai.models",
+    "universal_core.openai.embeddings",
+    "universal_core.openai.completions",
+    "universal_core.openai.chat",
 )
 COMMANDS = (
     "universal_core.cli.config",
