@@ -222,7 +222,7 @@ def test_a_model_of_no_known_kind_is_told_without_advice(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("task", "extra"),
-    [("embed", "text"), ("transcribe", "audio"), ("generate_image", "diffusion"), ("caption", "vision")],
+    [("transcribe", "audio"), ("generate_image", "diffusion"), ("caption", "vision")],
 )
 def test_a_task_that_a_model_is_not_for_is_told_with_what_it_is_for_and_what_runs_such_models(
     task: str, extra: str
@@ -232,6 +232,13 @@ def test_a_task_that_a_model_is_not_for_is_told_with_what_it_is_for_and_what_run
     assert f"zoo/ant50 cannot be used for {task}: ant runs it for chat, complete" in raised.value.message
     assert f'pip install "universal-core[{extra}]"' in raised.value.message
     assert raised.value.param == "model"
+
+
+def test_a_task_whose_plugin_is_installed_asks_for_another_model(tmp_path: Path) -> None:
+    install(tmp_path / "plugin", "audio", "API_VERSION = 1")
+    with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
+        chosen("zoo/ant50", "transcribe")
+    assert raised.value.message.endswith("; name a model that is made for transcribe")
 
 
 CLAIM = Claim(backend="ant", tasks=("chat",), reason="test", fields=("seed", "temperature"))

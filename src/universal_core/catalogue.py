@@ -14,6 +14,11 @@ class KnownPlugin(msgspec.Struct, frozen=True):
     architectures: tuple[str, ...] = ()
 
     @property
+    def distribution(self) -> str:
+        """The name under which it is published."""
+        return f"universal-{self.extra}"
+
+    @property
     def command(self) -> str:
         """The line that installs it."""
         return f'pip install "universal-core[{self.extra}]"'

@@ -132,8 +132,7 @@ class Router:
         """Return what to do about a plugin that seems to be missing: install it, or see why it does not help."""
         if plugin is None:
             return "; `universal plugins` lists what is installed"
-        name = f"universal-{plugin.extra}"
-        state = {found.origin: found.state for found in self._plugins.installed}.get(name)
+        name, state = plugin.distribution, self._state(plugin)
         if state is None:
             return f"; it looks like one for `{plugin.command}`"
         if state == "active":
@@ -143,8 +142,15 @@ class Router:
     def _cannot(self, name: str, task: str, claims: tuple[Claim, ...]) -> str:
         able = "; ".join(f"{claim.backend} runs it for {', '.join(claim.tasks)}" for claim in claims)
         plugin = plugin_for_task(task)
-        hint = f". Models for {task} come with `{plugin.command}`" if plugin else ""
-        return f"{name} cannot be used for {task}: {able}{hint}"
+        if plugin is None or self._state(plugin) == "active":
+            hint = f"name a model that is made for {task}"
+        else:
+            hint = f"models for {task} come with `{plugin.command}`"
+        return f"{name} cannot be used for {task}: {able}; {hint}"
+
+    def _state(self, plugin: KnownPlugin) -> str | None:
+        """Return what became of a plugin of the project, None where it is not installed."""
+        return {found.origin: found.state for found in self._plugins.installed}.get(plugin.distribution)
 
     def _device(self, backend: Backend, options: dict[str, Any]) -> str:
         """Return where the model's memory is: only a backend with a ``device`` option leaves the processor."""
