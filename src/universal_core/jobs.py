@@ -77,7 +77,7 @@ class Job:
             pass  # cancel() did this; the client is gone and wants no reason
         except UniversalError as error:
             failure = error.to_failure()
-        except Exception as error:
+        except Exception as error:  # the worker's boundary: whatever a model raises ends this job alone
             log.exception("%s failed", frame.task, extra={"request_id": frame.request_id})
             failure = InternalError(
                 f"the model failed in {frame.task}: {type(error).__name__}; the server's log has the details"

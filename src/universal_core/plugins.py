@@ -131,7 +131,7 @@ class Plugins:
                     answer = list(answer)
             except raising:
                 raise
-            except Exception:
+            except Exception:  # foreign code again: the other plugins are asked all the same
                 if only is not None:
                     raise
                 log.exception("plugin %s failed in %s", name, hook)

@@ -97,7 +97,7 @@ class Host:
             info, self._model = await loop.run_in_executor(self._thread, self._load_model, frame, report)
         except UniversalError as error:
             self._connection.send(Failed(error.to_failure()))
-        except Exception as error:
+        except Exception as error:  # the worker's boundary: a load may fail in any way
             log.exception("loading %s failed", frame.info.id)
             words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self._connection.send(Failed(LoadFailed(f"{frame.info.id} could not be loaded: {words}").to_failure()))

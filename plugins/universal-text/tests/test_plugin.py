@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 import universal_text
 from universal_core import ModelRef
 from universal_text.claims import BACKEND
@@ -41,7 +39,6 @@ def test_other_models_are_not_ours_to_find() -> None:
     assert universal_text.find_model(ModelRef.parse("somebody/else")) is None
 
 
-@pytest.mark.skipif(not (FOLDER / "config.json").is_file(), reason="this build carries no starter model")
 def test_the_starter_model_is_found_listed_and_claimed() -> None:
     found = universal_text.find_model(ModelRef.parse("universal/starter"))
     assert found is not None
