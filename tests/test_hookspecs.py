@@ -97,9 +97,7 @@ def fetch_model(info, claim, report):
 
             plan = await runtime.router.plan("mine/far")
             entry = await runtime.pool.load(plan, lambda entry: watch(entry, seen))
-            assert entry.worker is not None
-            assert entry.worker.info is not None
-            assert entry.worker.info.path == "/tmp"
+            assert entry.info.path == "/tmp"
             return await ask(runtime, "mine/far"), seen
 
     text, seen = asyncio.run(main())

@@ -49,6 +49,11 @@ HEAVY = "import os\nimported_by = os.getpid()\n"
 THREADED = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
 
 
+def nurseries(runtime: Runtime) -> tuple[int, ...]:
+    """Return the processes of a runtime's nurseries."""
+    return tuple(nursery.process.pid for nursery in runtime.pool.launcher._nurseries.values())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("nursling")
@@ -71,7 +76,7 @@ def run(use: Callable[[Runtime], Coroutine[Any, Any, None]], config: Config | No
 def test_the_second_model_of_a_kind_is_forked_with_its_imports_done() -> None:
     async def use(runtime: Runtime) -> None:
         told = [(await ask(runtime, f"heavy/{name}")).split() for name in "ab"]
-        (nursery,) = runtime.pool.launcher.pids
+        (nursery,) = nurseries(runtime)
         for preloaded, importer, _, parent in told:
             assert preloaded == "True"
             assert importer == parent == str(nursery)
@@ -83,7 +88,7 @@ def test_the_second_model_of_a_kind_is_forked_with_its_imports_done() -> None:
 def test_each_set_of_imports_has_a_nursery_of_its_own() -> None:
     async def use(runtime: Runtime) -> None:
         await asyncio.gather(ask(runtime, "heavy/a"), ask(runtime, "echo/a"), ask(runtime, "heavy/b"))
-        assert len(runtime.pool.launcher.pids) == 2
+        assert len(nurseries(runtime)) == 2
 
     run(use)
 
@@ -111,10 +116,10 @@ def test_a_nursery_without_workers_ends_after_a_while() -> None:
     async def use(runtime: Runtime) -> None:
         await ask(runtime, "heavy/a")
         await runtime.pool.sweep()
-        (nursery,) = runtime.pool.launcher.pids
+        (nursery,) = nurseries(runtime)
         await runtime.pool.unload("heavy/a", "asked for")
         await runtime.pool.sweep()
-        assert runtime.pool.launcher.pids == ()
+        assert nurseries(runtime) == ()
         assert not psutil.pid_exists(nursery)
         assert (await ask(runtime, "heavy/a")).startswith("True ")
 

@@ -8,7 +8,9 @@ import pytest
 
 from installed import install, on_path
 from universal_core import Claim, ModelInfo, ModelRef
+from universal_core.config import Config
 from universal_core.plugins import SERVER, SOURCES, Plugin, Plugins
+from universal_core.runtime import Runtime
 
 Install = Callable[..., None]
 GOOD = """
@@ -96,7 +98,7 @@ def test_what_a_quarantined_plugin_would_have_answered_is_never_asked(plugin: In
     plugins = Plugins()
     assert state(plugins, "broken").state == "quarantined"
     assert plugins.claims(INFO) == []
-    assert "broken" not in plugins.backends()
+    assert "broken" not in plugins.backends
 
 
 def test_a_blocked_plugin_is_not_even_imported(plugin: Install) -> None:
@@ -129,7 +131,7 @@ def test_the_first_answer_to_find_model_counts(plugin: Install, tmp_path: Path) 
 def test_claims_are_ordered_by_rank_and_then_by_the_backends_name(plugin: Install) -> None:
     for name, rank in (("low", 10), ("beta", 50), ("alpha", 50), ("high", 90)):
         plugin(name, singer(name, rank))
-    assert [claim.backend for claim in Plugins().claims(INFO)] == ["high", "alpha", "beta", "low"]
+    assert [claim.backend for claim in Runtime(Config()).router.claims(INFO)] == ["high", "alpha", "beta", "low"]
 
 
 def test_a_plugin_that_raises_when_asked_is_logged_and_passed_over(
@@ -173,7 +175,7 @@ def test_of_two_backends_with_one_name_the_first_plugins_counts(
 ) -> None:
     plugin("ant", GOOD + BACKEND.format(name="same").replace("universal_same", "universal_ant"))
     plugin("zebra", GOOD + BACKEND.format(name="same").replace("universal_same", "universal_zebra"))
-    assert Plugins().backends()["same"].model == "universal_ant:Model"
+    assert Plugins().backends["same"].model == "universal_ant:Model"
     assert "plugin zebra: a backend named same exists already" in caplog.text
 
 

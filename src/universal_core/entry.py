@@ -36,6 +36,7 @@ class Entry:
 
     def __init__(self, plan: Plan, queue_limit: int) -> None:
         self.plan = plan
+        self.info = plan.info  # with its path, once a source has fetched it
         self.queue = Queue(plan.claim.slots, queue_limit)
         self.worker: Worker | None = None
         self.loading: asyncio.Task[None] | None = None

@@ -53,8 +53,3 @@ class Launcher:
         for nursery in self._nurseries.values():
             nursery.close()
         self._nurseries.clear()
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The processes of the nurseries."""
-        return tuple(nursery.process.pid for nursery in self._nurseries.values())

@@ -3,6 +3,7 @@
 import importlib
 import logging
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -138,8 +139,9 @@ class Plugins:
                 continue
             yield name, answer
 
+    @cached_property
     def backends(self) -> dict[str, Backend]:
-        """Return every backend by name; of two with one name the first plugin's counts."""
+        """Every backend by name; of two with one name the first plugin's counts."""
         found: dict[str, Backend] = {}
         for name, backends in self.ask_each("register_backends"):
             for backend in backends or ():
@@ -149,17 +151,17 @@ class Plugins:
         return found
 
     def claims(self, info: ModelInfo) -> list[Claim]:
-        """Ask everyone who would run the model; best claim first."""
-        known, found = self.backends(), []
+        """Ask everyone who would run the model."""
+        found = []
         for name, answer in self.ask_each("claim_model", info=info):
             for claim in [answer] if isinstance(answer, Claim) else answer or ():
-                if claim.backend in known:
+                if claim.backend in self.backends:
                     found.append(claim)
                 else:
                     log.warning(
                         "plugin %s claims %s for %s, which is no registered backend", name, info.id, claim.backend
                     )
-        return sorted(found, key=lambda claim: (-claim.rank, claim.backend))
+        return found
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Pass on news to everyone."""

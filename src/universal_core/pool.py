@@ -117,7 +117,7 @@ class Pool:
         try:
             await self._reserve(entry)
             await self.launcher.launch(worker, plan.backend, report)
-            await worker.load(plan.info, plan.claim, plan.options, report)
+            entry.info = await worker.load(plan.info, plan.claim, plan.options, report)
         except BaseException as error:
             self._remove(entry)
             if isinstance(error, LoadFailed):
@@ -129,7 +129,7 @@ class Pool:
         entry.worker = worker
         self._budget.correct(entry)
         entry.used = time.monotonic()
-        self._plugins.tell("model_loaded", info=plan.info, claim=plan.claim, seconds=entry.used - began)
+        self._plugins.tell("model_loaded", info=entry.info, claim=plan.claim, seconds=entry.used - began)
         self._background(self._watch(entry, worker))
 
     async def _reserve(self, entry: Entry) -> None:
@@ -156,7 +156,7 @@ class Pool:
         self._remove(entry)
         reason = await worker.exit_reason()
         log.error("the worker of %s (pid %d) ended by itself: %s", entry.plan.name, worker.pid, reason)
-        self._plugins.tell("model_unloaded", info=entry.plan.info, claim=entry.plan.claim, reason=reason)
+        self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason)
 
     def _remove(self, entry: Entry) -> None:
         entry.gone = True
@@ -170,7 +170,7 @@ class Pool:
             await asyncio.wait([entry.loading])
         if entry.worker is not None:
             await entry.worker.stop(self._config.workers.stop_grace)
-            self._plugins.tell("model_unloaded", info=entry.plan.info, claim=entry.plan.claim, reason=reason)
+            self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason)
 
     async def unload(self, name: str, reason: str) -> int:
         """Unload every entry of this name, whatever runs on it; return how many there were."""

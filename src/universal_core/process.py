@@ -129,7 +129,6 @@ class Worker:
         self.pid = 0
         self.memory = Memory(0, 0)
         self.closed = asyncio.Event()
-        self.info: ModelInfo | None = None
         self._exit: asyncio.Future[int] | None = None
         self._kill: Callable[[int], None] = lambda number: None
         self._protocol = FrameProtocol(self._receive, self._lost)
@@ -210,7 +209,7 @@ class Worker:
             case Memory():
                 self.memory = frame
             case Ready(info, memory) if not self._loaded.done():
-                self.info, self.memory = info, memory
+                self.memory = memory
                 self._loaded.set_result(info)
             case Failed(failure) if not self._loaded.done():
                 self._loaded.set_exception(from_failure(failure))

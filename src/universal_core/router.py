@@ -41,7 +41,7 @@ class Router:
         self._config = config
         self._plugins = plugins
         self._pool = pool
-        self._backends = plugins.backends()
+        self._backends = plugins.backends
         self._plans: dict[tuple[str, str], tuple[float, Plan]] = {}
         self._making: dict[tuple[str, str], asyncio.Future[Plan]] = {}
 
@@ -82,12 +82,17 @@ class Router:
             raise ModelNotFound(f"{error.message}{self._near(name)}", param="model") from None
         if info is None:
             raise ModelNotFound(f"model {name!r} was not found{self._near(name)}{_hub_advice()}", param="model")
-        claims = self._plugins.claims(info)
-        engine = self._config.models.runtime_backend
-        claims.sort(key=lambda claim: (-claim.rank, self._backends[claim.backend].engine != engine))
-        if entry.backend:
-            claims.sort(key=lambda claim: claim.backend != entry.backend)
-        return Found(name if name in self._config.model else info.id, info, tuple(claims), entry)
+        claims = tuple(self.claims(info, entry))
+        return Found(name if name in self._config.model else info.id, info, claims, entry)
+
+    def claims(self, info: ModelInfo, entry: ModelConfig | None = None) -> list[Claim]:
+        """Return every claim, best first: the configured backend, then rank, the preferred engine, and name."""
+        pinned, engine = entry.backend if entry else None, self._config.models.runtime_backend
+
+        def order(claim: Claim) -> tuple[object, ...]:
+            return claim.backend != pinned, -claim.rank, self._backends[claim.backend].engine != engine, claim.backend
+
+        return sorted(self._plugins.claims(info), key=order)
 
     def _near(self, name: str) -> str:
         known = [info.id for _, found in self._plugins.ask_each("list_models") for info in found or ()]
@@ -113,7 +118,8 @@ class Router:
         able = [claim for claim in claims if set(found.entry.tasks) <= set(claim.tasks)]
         fitting = [claim for claim in able if task is None or task in claim.tasks]
         if not fitting:
-            raise TaskNotSupported(self._cannot(found.name, task or "", claims), param="model")
+            wanted = task or ", ".join(found.entry.tasks)
+            raise TaskNotSupported(self._cannot(found.name, wanted, claims), param="model")
         backend = self._backends[fitting[0].backend]
         options = options_for(backend, found.entry.options, self._config.workers.device)
         # A backend whose jobs at once can be configured calls that option ``slots``; claims only know its default.
@@ -166,7 +172,7 @@ class Router:
 
 
 class Call:
-    """One request on its way to a model; use it as an async context manager, then read batches() or result()."""
+    """One request on its way to a model; use it as an async context manager, then read batches()."""
 
     def __init__(
         self, pool: Pool, plan: Plan, task: str, request: Request, key: str, request_id: str, timeout: float
@@ -195,7 +201,8 @@ class Call:
 
     async def __aenter__(self) -> "Call":
         """Wait for the model and for a turn on it."""
-        loaded = self.plan.key in self._pool.entries
+        entry = self._pool.entries.get(self.plan.key)
+        loaded = entry is not None and entry.state == "ready"
         self._lease = await self._pool.lease(self.plan, self._key, self._watch)
         self.timings["queue" if loaded else "load"] = self._lap()
         return self

@@ -87,8 +87,9 @@ class Runtime:
                 known.setdefault(info.id, (info, None))
         for name, configured in self.config.model.items():
             known[name] = (known.get(configured.model or name, (None, None))[0], configured)
-        for entry in self.pool.entries.values():
-            known[entry.plan.name] = (entry.plan.info, self.config.model.get(entry.plan.name))
+        # A copy, because this runs beside the loop, which adds and removes entries.
+        for entry in list(self.pool.entries.values()):
+            known[entry.plan.name] = (entry.info, self.config.model.get(entry.plan.name))
         return known
 
     def device_info(self) -> dict[str, Any]:

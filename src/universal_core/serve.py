@@ -66,7 +66,6 @@ async def _serve(config: Config, runtime: Runtime, listener: socket.socket, read
     def ask_to_stop() -> None:
         if stop.is_set():
             log.warning("stopping at once")
-            runtime.pool.draining = True
             finished.set()
         stop.set()
 

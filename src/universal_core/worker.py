@@ -105,7 +105,7 @@ class Host:
             self._connection.send(Ready(info, self._memory()))
 
     def _load_model(self, frame: Load, report: Callable[[Progress], None]) -> tuple[ModelInfo, Any]:
-        backends = self._plugins.backends()
+        backends = self._plugins.backends
         self._plugins.manager.register(Execution(backends, self._thread))
         hook = self._plugins.hook
         info = hook.fetch_model(info=frame.info, claim=frame.claim, report=report) or frame.info
@@ -128,7 +128,7 @@ class Host:
             self._measure()
 
     def _measure(self) -> None:
-        if not self._jobs and time.monotonic() - self._measured > MEMORY_INTERVAL:
+        if time.monotonic() - self._measured > MEMORY_INTERVAL:
             self._connection.send(self._memory())
 
     def _memory(self) -> Memory:

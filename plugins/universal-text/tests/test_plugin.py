@@ -35,6 +35,10 @@ def test_the_backends_are_registered() -> None:
     assert len(names) == len(set(names)) == 2
 
 
+def test_one_nursery_serves_both_backends() -> None:
+    assert len({backend.preload for backend in universal_text.register_backends()}) == 1
+
+
 def test_other_models_are_not_ours_to_find() -> None:
     assert universal_text.find_model(ModelRef.parse("somebody/else")) is None
 

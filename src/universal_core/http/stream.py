@@ -61,7 +61,6 @@ class EventStream(Response):
         self._frames = frames
         self._timings = timings
         self._started = False
-        self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the events or the client end."""

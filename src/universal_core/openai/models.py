@@ -57,13 +57,13 @@ class Progress(msgspec.Struct, omit_defaults=True):
 
 
 def _object(runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelConfig | None) -> ModelObject:
-    loaded = [item for item in runtime.pool.entries.values() if item.plan.name == name]
-    found = ModelObject(id=name, state=loaded[0].state if loaded else "configured" if entry else "cached")
+    loaded = [item for item in list(runtime.pool.entries.values()) if item.plan.name == name]
+    found = ModelObject(id=name, state=loaded[0].state if loaded else _state(info, entry))
     if info is not None:
         owner = info.ref.name.rpartition("/")[0]
         found.owned_by = owner if owner and not info.ref.is_path else "local" if info.ref.is_path else "universal"
         found.created, found.size_bytes = info.created, info.size_of("*")
-        claims = runtime.plugins.claims(info) if not loaded else []
+        claims = runtime.router.claims(info, entry) if not loaded else []
         if claims:
             found.backend = claims[0].backend
             found.tasks = tuple(dict.fromkeys(task for claim in claims for task in claim.tasks))
@@ -71,6 +71,12 @@ def _object(runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelCon
         found.backend = loaded[0].plan.claim.backend
         found.tasks = tuple(dict.fromkeys(task for item in loaded for task in item.plan.claim.tasks))
     return found
+
+
+def _state(info: ModelInfo | None, entry: ModelConfig | None) -> str:
+    if entry is not None:
+        return "configured"
+    return "remote" if info is not None and info.path is None else "cached"
 
 
 async def list_models(request: Request) -> Response:
@@ -92,10 +98,7 @@ async def get_model(request: Request) -> Response:
         found = runtime.router.find(name)
         return _object(runtime, found.name, found.info, runtime.config.model.get(name))
 
-    found = await asyncio.to_thread(find)
-    if found.state == "cached" and (await asyncio.to_thread(runtime.router.find, name)).info.path is None:
-        found.state = "remote"
-    return answer(found)
+    return answer(await asyncio.to_thread(find))
 
 
 async def load_model(request: Request) -> Response:
@@ -106,8 +109,8 @@ async def load_model(request: Request) -> Response:
     note(request, model=plan.name)
     if body.stream:
         return EventStream(request, _progress(runtime, plan))
-    await until_disconnect(request, runtime.pool.load(plan))
-    return answer(_object(runtime, plan.name, plan.info, None))
+    entry = await until_disconnect(request, runtime.pool.load(plan))
+    return answer(_object(runtime, plan.name, entry.info, None))
 
 
 async def _progress(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:
@@ -132,7 +135,7 @@ async def unload_model(request: Request) -> Response:
     body = await read_json(request, ModelBody)
     runtime = runtime_of(request)
     note(request, model=body.model)
-    entries = [entry for entry in runtime.pool.entries.values() if body.model in (entry.plan.name, entry.plan.info.id)]
+    entries = [entry for entry in runtime.pool.entries.values() if body.model in (entry.plan.name, entry.info.id)]
     if not entries:
         loaded = ", ".join(sorted({entry.plan.name for entry in runtime.pool.entries.values()}))
         raise ModelNotFound(f"{body.model!r} is not loaded; loaded are: {loaded or 'none'}", param="model")

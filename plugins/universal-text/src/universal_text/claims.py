@@ -4,23 +4,14 @@ from typing import Any
 
 from universal_core import SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo
 from universal_text.files import files_beside, number_in, weight_files
-from universal_text.options import CausalOptions
+from universal_text.options import PRELOAD, CausalOptions
 
 BACKEND = Backend(
     name="text",
     model="universal_text.causal.model:CausalModel",
     tasks=("chat", "complete"),
     options=CausalOptions,
-    preload=(
-        "torch",
-        "tokenizers",
-        "transformers",
-        "transformers.models.auto.modeling_auto",
-        "transformers.models.auto.tokenization_auto",
-        "transformers.models.llama.modeling_llama",
-        "transformers.models.qwen3.modeling_qwen3",
-        "universal_text.causal.model",
-    ),
+    preload=PRELOAD,
     engine="pytorch",
 )
 

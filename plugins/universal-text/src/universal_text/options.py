@@ -5,6 +5,21 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+# The same for both backends, so that one nursery, with one copy of PyTorch in memory, forks the workers of both.
+PRELOAD = (
+    "torch",
+    "tokenizers",
+    "transformers",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.qwen3.modeling_qwen3",
+    "universal_text.causal.model",
+    "universal_text.encoder.model",
+)
+
 Device = Annotated[
     str,
     Meta(

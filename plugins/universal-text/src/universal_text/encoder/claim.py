@@ -5,22 +5,14 @@ from typing import Any
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
 from universal_text.encoder.options import EncoderOptions
 from universal_text.files import files_beside, number_in, weight_files
+from universal_text.options import PRELOAD
 
 BACKEND = Backend(
     name="text-embeddings",
     model="universal_text.encoder.model:EncoderModel",
     tasks=("embed",),
     options=EncoderOptions,
-    preload=(
-        "torch",
-        "tokenizers",
-        "transformers",
-        "transformers.models.auto.modeling_auto",
-        "transformers.models.auto.tokenization_auto",
-        "transformers.models.bert.modeling_bert",
-        "transformers.models.bert.tokenization_bert",
-        "universal_text.encoder.model",
-    ),
+    preload=PRELOAD,
     engine="pytorch",
 )
 
