@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,12 @@ class Model:
         self.options = options
 
     def chat(self, request):
-        yield "begun "
-        while "for ever" in request.messages[-1].text:
-            time.sleep(0.01)
+        try:
+            yield "begun "
+        finally:
+            # Closed at the yield or resumed after it: either way it goes on.
+            while "for ever" in request.messages[-1].text:
+                time.sleep(0.01)
         yield f"in {os.getpid()}"
 
     def close(self):
@@ -160,6 +164,17 @@ def test_an_answer_that_takes_too_long_is_ended_and_its_slot_is_free_again() -> 
         assert entry_of(runtime).active == 0
 
     run(use, slow(request_timeout=0.3))
+
+
+def test_a_deadline_holds_for_a_reader_that_always_has_something_to_read() -> None:
+    async def main() -> None:
+        stream = Stream(1, lambda frame: None)
+        batches = stream.batches(deadline=time.monotonic())
+        stream.feed(Emitted(1, *pack(Text(text="more"))))
+        with pytest.raises(DeadlineExceeded, match="request_timeout"):
+            await anext(batches)
+
+    asyncio.run(main())
 
 
 def test_a_model_that_does_not_listen_is_given_up_on_alike() -> None:

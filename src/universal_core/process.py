@@ -84,6 +84,8 @@ class Stream:
         """
         try:
             while True:
+                if deadline is not None and time.monotonic() >= deadline and not self.ended.done():
+                    raise DeadlineExceeded("not finished within the configured time (pool.request_timeout)")
                 if self._arrived:
                     batch = list(self._arrived)
                     self._arrived.clear()
@@ -103,8 +105,6 @@ class Stream:
         """Return whether there is news, at most ``patience`` seconds from now."""
         self._news.clear()
         left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise DeadlineExceeded("the answer was not finished within the configured time (pool.request_timeout)")
         limits = [limit for limit in (left, patience) if limit is not None]
         # A bare timer: asyncio.timeout costs 12 µs, and this runs once a token.
         timer = asyncio.get_running_loop().call_later(min(limits), self._news.set) if limits else None
