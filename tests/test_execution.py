@@ -1,6 +1,6 @@
 """The core's own way of running models: a class, constructed with options, with one method per task."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from universal_core import Backend, BadRequest, Claim, ModelInfo, ModelRef, batched
+from universal_core import Backend, BadRequest, Claim, ModelInfo, ModelRef, Progress, batched
 from universal_core.errors import TaskNotSupported
 from universal_core.execution import Execution, method_of, options_for, runs_on_loop
 
@@ -79,9 +79,23 @@ def test_a_backend_without_options_says_so() -> None:
 def test_a_model_is_constructed_from_its_import_path() -> None:
     with ThreadPoolExecutor(1) as thread:
         claim = Claim(backend="b", tasks=("chat",), reason="test")
-        model = Execution({"b": BACKEND}, thread).load_model(INFO, claim, Options(layers=7))
+        model = Execution({"b": BACKEND}, thread).load_model(INFO, claim, Options(layers=7), print)
     assert type(model).__name__ == "Model"
     assert (model.info, model.options) == (INFO, Options(layers=7))
+
+
+class Slow:
+    def __init__(self, info: ModelInfo, options: Options, report: Callable[[Progress], None]) -> None:
+        report(Progress("reading", 0.5))
+
+
+def test_a_model_can_tell_how_far_its_load_is() -> None:
+    backend = msgspec.structs.replace(BACKEND, model=f"{__name__}:Slow")
+    reports: list[Progress] = []
+    with ThreadPoolExecutor(1) as thread:
+        claim = Claim(backend="b", tasks=("chat",), reason="test")
+        Execution({"b": backend}, thread).load_model(INFO, claim, Options(), reports.append)
+    assert reports == [Progress("reading", 0.5)]
 
 
 def test_async_and_batched_methods_run_on_the_loop_and_plain_ones_on_the_thread() -> None:

@@ -1,6 +1,7 @@
 """Universal Runtime's core: what plugin authors import."""
 
 from universal_core.batching import batched
+from universal_core.cores import usable_cores
 from universal_core.errors import (
     BadRequest,
     ContextLengthExceeded,
@@ -106,4 +107,5 @@ __all__ = [
     "Usage",
     "batched",
     "hookimpl",
+    "usable_cores",
 ]

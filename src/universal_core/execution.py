@@ -13,7 +13,7 @@ from universal_core.batching import Batcher, batching_of
 from universal_core.config import nearest
 from universal_core.errors import BadRequest, TaskNotSupported
 from universal_core.hookspecs import hookimpl
-from universal_core.models import Backend, Claim, ModelInfo
+from universal_core.models import Backend, Claim, ModelInfo, Progress
 
 
 def options_for(backend: Backend, values: Mapping[str, Any], device: str) -> dict[str, Any]:
@@ -44,10 +44,12 @@ class Execution:
         self._batchers: dict[str, Batcher] = {}
 
     @hookimpl(trylast=True)
-    def load_model(self, info: ModelInfo, claim: Claim, options: Any) -> Any:
-        """Import the backend's class and construct it."""
+    def load_model(self, info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]) -> Any:
+        """Import the backend's class and construct it; one that has a parameter ``report`` can tell how far it is."""
         module, _, name = self._backends[claim.backend].model.partition(":")
-        return getattr(importlib.import_module(module), name)(info, options)
+        model = getattr(importlib.import_module(module), name)
+        more = {"report": report} if "report" in inspect.signature(model).parameters else {}
+        return model(info, options, **more)
 
     @hookimpl(trylast=True)
     def run_task(self, model: Any, task: str, request: Any) -> Any:

@@ -59,7 +59,7 @@ def claim_model(info: ModelInfo) -> Claim | Iterable[Claim] | None:
 
 
 @hookspec(firstresult=True)
-def load_model(info: ModelInfo, claim: Claim, options: Any) -> Any | None:
+def load_model(info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]) -> Any | None:
     """Return the loaded model; asked in the worker only, and answered by the core for a Backend with a ``model``."""
 
 

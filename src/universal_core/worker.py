@@ -111,7 +111,7 @@ class Host:
         info = hook.fetch_model(info=frame.info, claim=frame.claim, report=report) or frame.info
         report(Progress("loading"))
         options = msgspec.convert(frame.options, backends[frame.claim.backend].options)
-        model = hook.load_model(info=info, claim=frame.claim, options=options)
+        model = hook.load_model(info=info, claim=frame.claim, options=options, report=report)
         if model is None:
             raise LoadFailed(f"no plugin loads {info.id} for backend {frame.claim.backend}")
         return info, model

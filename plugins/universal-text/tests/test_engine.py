@@ -10,11 +10,9 @@ import torch
 
 from tiny.answers import Answers, gather
 from universal_core import UniversalError
-from universal_text.causal.answer import Answer
-from universal_text.causal.engine import Engine
-from universal_text.causal.job import Job, Sequence
-from universal_text.causal.sampling import Sampler, Sampling
-from universal_text.causal.scheduler import Row, Scheduler
+from universal_core.conversation import Answer, Engine, Job, Row, Sampling, Sequence
+from universal_text.causal.sampling import Sampler
+from universal_text.causal.scheduler import Scheduler
 
 LETTERS = 26
 
@@ -29,14 +27,13 @@ class Alphabet:
 class Counting:
     """A runner whose sequences count through the alphabet; each step waits for ``gate`` where there is one."""
 
-    reads_whole_prompts = False
-
     def __init__(self) -> None:
         self.steps: list[list[int]] = []
         self.released: list[Sequence] = []
         self.gate: threading.Semaphore | None = None
         self.failure: Callable[[Row], Exception | None] = lambda row: None
         self.broken: BaseException | None = None
+        self.interrupted = False
 
     def step(self, rows: list[Row]) -> list[Any]:
         if self.gate:
@@ -52,6 +49,9 @@ class Counting:
     def release(self, sequence: Sequence) -> None:
         self.released.append(sequence)
 
+    def interrupt(self, wanted: bool) -> None:
+        self.interrupted = wanted
+
     def _logits(self, row: Row) -> torch.Tensor | None:
         return torch.nn.functional.one_hot(torch.tensor((row.tokens[-1] + 1) % LETTERS), LETTERS).float()
 
@@ -65,7 +65,7 @@ def make_job(prompt: list[int], limit: int, count: int = 1) -> Job:
 
 
 def run_engine(runner: Counting, scenario: Callable[[Engine], Any], slots: int = 4, chunk: int = 8) -> Any:
-    engine = Engine(runner, slots=slots, chunk=chunk)
+    engine = Engine(runner, Scheduler(slots, chunk))
 
     async def run() -> Any:
         return await asyncio.wait_for(scenario(engine), 30)
@@ -219,7 +219,16 @@ def test_a_loop_that_closed_stops_its_jobs() -> None:
 
 
 def plans(scheduler: Scheduler, count: int) -> list[list[int]]:
-    return [[len(row.tokens) for row in scheduler.plan()] for _ in range(count)]
+    """Return how many tokens each row of the next steps has, where every sequence goes on writing."""
+    found = []
+    for _ in range(count):
+        rows = scheduler.plan()
+        found.append([len(row.tokens) for row in rows])
+        for row in rows:
+            if row.wanted:
+                row.sequence.tokens.append(0)
+                row.sequence.written += 1
+    return found
 
 
 def sequences(*lengths: int) -> list[Sequence]:

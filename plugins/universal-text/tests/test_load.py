@@ -103,15 +103,6 @@ def test_dtype_auto_on_a_cpu(native: bool, saved: Any, expected: Any, monkeypatc
     assert devices.pick_dtype("auto", torch.device("cpu"), saved) == expected
 
 
-def test_a_containers_quota_limits_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(devices, "_QUOTA", quota)
-    quota.write_text("100000 100000\n")
-    assert devices.usable_cores() == 1
-    quota.write_text("max 100000\n")
-    assert devices.usable_cores() >= 1
-
-
 def test_code_that_is_trusted_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.syspath_prepend(str(tmp_path / "modules"))

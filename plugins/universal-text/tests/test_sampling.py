@@ -17,9 +17,9 @@ from transformers import (
 
 from tiny.answers import completion
 from universal_core import BadRequest
+from universal_core.conversation import Sampling, sampling_of
 from universal_text.causal.sampling import (
     Sampler,
-    Sampling,
     draw,
     filter_logits,
     keep_min_p,
@@ -27,7 +27,7 @@ from universal_text.causal.sampling import (
     keep_top_p,
     penalise_repetition,
 )
-from universal_text.causal.settings import default_sampling, sampling_of
+from universal_text.causal.settings import default_sampling
 
 
 def rows(size: int = 3000, count: int = 20) -> list[torch.Tensor]:

@@ -1,15 +1,13 @@
 """Where a model runs and with which numbers: device, dtype and threads."""
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from universal_core import LoadFailed
+from universal_core import LoadFailed, usable_cores
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -61,20 +59,6 @@ def use_threads(count: int | None) -> int:
     threads = count or max(1, min(torch.get_num_threads(), usable_cores()))
     torch.set_num_threads(threads)
     return threads
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use, by its affinity and by its container's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _quota_cores() or cores))
-
-
-def _quota_cores() -> int | None:
-    try:
-        quota, period = _QUOTA.read_text().split()[:2]
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else max(1, round(int(quota) / int(period)))
 
 
 def _cuda_devices() -> int:

@@ -17,21 +17,29 @@ from universal_core import (
     Text,
     Usage,
 )
-from universal_core.conversation import PLAIN_STOPS
-from universal_text.causal.answer import Answer
-from universal_text.causal.engine import Engine
-from universal_text.causal.job import Job, Sequence
+from universal_core.conversation import (
+    PLAIN_STOPS,
+    Answer,
+    Engine,
+    Job,
+    Sequence,
+    context_asked,
+    room_for,
+    sampling_of,
+)
 from universal_text.causal.load import load, vocabulary_of
 from universal_text.causal.prompt import Prompter
 from universal_text.causal.runner import SoloRunner
 from universal_text.causal.sampling import Sampler
-from universal_text.causal.settings import context_asked, default_sampling, room_for, sampling_of
+from universal_text.causal.scheduler import Scheduler
+from universal_text.causal.settings import default_sampling
 from universal_text.claims import context_of
 from universal_text.devices import use_threads
 from universal_text.options import CausalOptions
 
 # For the few models without positions (recurrent ones), whose state does not grow.
 _UNBOUNDED_CONTEXT = 32768
+_WHOLE = 2**62
 
 
 class CausalModel:
@@ -45,7 +53,8 @@ class CausalModel:
         self._defaults = default_sampling(info.documents.get("generation_config.json"))
         self.context = _context(model.config, options.n_ctx)
         self._runner = SoloRunner(model)
-        self._engine = Engine(self._runner, slots=options.slots, chunk=options.prefill_chunk)
+        chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
+        self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
         # Tokenizers are not promised to be safe in two threads at once.
         self._tokenizing = threading.Lock()
 

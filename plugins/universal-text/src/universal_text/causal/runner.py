@@ -2,37 +2,15 @@
 
 import copy
 import inspect
-from collections.abc import Sequence as Many
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from universal_text.causal.job import Sequence
-from universal_text.causal.scheduler import Row
+from universal_core.conversation import Row, Sequence
 
 Outcome = Tensor | RuntimeError | None
-
-
-class Runner(Protocol):
-    """Reads tokens into sequences; it alone knows how their state is kept."""
-
-    @property
-    def reads_whole_prompts(self) -> bool:
-        """Whether a prompt must be read in one piece."""
-
-    def step(self, rows: Many[Row]) -> list[Outcome]:
-        """Read each row's tokens and return its logits ``[vocabulary]``, None where not wanted, or what went wrong.
-
-        An error that is raised concerns all rows.
-        """
-
-    def copy(self, source: Sequence, target: Sequence) -> None:
-        """Let ``target`` go on from all that ``source`` has read."""
-
-    def release(self, sequence: Sequence) -> None:
-        """Forget a sequence and free its memory."""
 
 
 class SoloRunner:
@@ -53,7 +31,7 @@ class SoloRunner:
         """Recurrent models promise to continue a state by one token at a time only."""
         return bool(getattr(self._model, "_is_stateful", False))
 
-    def step(self, rows: Many[Row]) -> list[Outcome]:
+    def step(self, rows: list[Row]) -> list[Outcome]:
         """Run the rows one after another; a row that fails does not harm the others."""
         return [self._run(row) for row in rows]
 
@@ -65,6 +43,9 @@ class SoloRunner:
     def release(self, sequence: Sequence) -> None:
         """Drop the sequence's cache."""
         sequence.state = None
+
+    def interrupt(self, wanted: bool) -> None:
+        """Do nothing: a forward pass of PyTorch cannot be ended early."""
 
     def _run(self, row: Row) -> Outcome:
         try:

@@ -1,18 +1,8 @@
 """Who runs in the next step."""
 
 from collections import deque
-from dataclasses import dataclass
 
-from universal_text.causal.job import Sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A sequence's share of a step: the tokens to read, and whether the logits after the last are wanted."""
-
-    sequence: Sequence
-    tokens: list[int]
-    wanted: bool = True
+from universal_core.conversation import Row, Sequence
 
 
 class Scheduler:
@@ -50,8 +40,8 @@ class Scheduler:
         """Return the rows of the next step; their tokens count as read from now on."""
         while self._waiting and len(self._reading) + len(self._writing) < self._slots:
             sequence = self._waiting.popleft()
-            (self._reading if sequence.unread else self._writing).append(sequence)
-        rows = [Row(sequence, sequence.take_last()) for sequence in self._writing]
+            (self._reading if sequence.unread > 1 or not sequence.written else self._writing).append(sequence)
+        rows = [Row(sequence, sequence.take()) for sequence in self._writing]
         return rows + self._prompt_rows()
 
     def _prompt_rows(self) -> list[Row]:
@@ -61,7 +51,7 @@ class Scheduler:
             sequence = self._reading[0]
             if rows and min(sequence.unread, self._chunk) > room:
                 break
-            tokens = self._reading.popleft().take_prompt(self._chunk)
+            tokens = self._reading.popleft().take(self._chunk)
             room -= len(tokens)
             rows.append(Row(sequence, tokens, wanted=not sequence.unread))
             if sequence.unread:

@@ -1,17 +1,6 @@
-"""From a request and the model's own defaults to complete settings."""
+"""What a model recommends about sampling."""
 
 from typing import Any
-
-from universal_core import BadRequest, ContextLengthExceeded, GenerationRequest
-from universal_text.causal.sampling import Sampling
-
-_RANGES = {
-    "temperature": (0.0, 100.0),
-    "top_p": (0.0, 1.0),
-    "min_p": (0.0, 1.0),
-    "presence_penalty": (-100.0, 100.0),
-    "frequency_penalty": (-100.0, 100.0),
-}
 
 
 def default_sampling(file: Any) -> dict[str, Any]:
@@ -28,54 +17,3 @@ def default_sampling(file: Any) -> dict[str, Any]:
     elif file.get("do_sample") is False:
         found["temperature"] = 0.0
     return {name: value for name, value in found.items() if value is not None}
-
-
-def sampling_of(request: GenerationRequest, defaults: dict[str, Any], vocabulary: int, index: int) -> Sampling:
-    """Return the settings of answer ``index``; raise BadRequest for a value that cannot be honoured."""
-    _check(request, vocabulary)
-    asked = {name: getattr(request, name) for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")}
-    chosen = defaults | {name: value for name, value in asked.items() if value is not None}
-    chosen["top_k"] = max(0, chosen.get("top_k", 0))
-    return Sampling(
-        **chosen,
-        presence_penalty=request.presence_penalty,
-        frequency_penalty=request.frequency_penalty,
-        logit_bias=request.logit_bias,
-        # A text as the seed tells any two pairs of seed and index apart, negative and huge numbers included.
-        seed=None if request.seed is None else f"{request.seed}:{index}",
-        logprobs=request.logprobs,
-    )
-
-
-def context_asked(asked: int | None, known: int) -> int:
-    """Return the context of a request; raise BadRequest where it asks for more than the model has."""
-    if asked is not None and asked > known:
-        raise BadRequest(f"n_ctx: this model's context is {known} tokens, {asked} were asked for", param="n_ctx")
-    return asked or known
-
-
-def room_for(prompt: int, asked: int | None, context: int, param: str) -> int:
-    """Return how many tokens may be written; raise ContextLengthExceeded where prompt and answer do not fit."""
-    needed = prompt + (1 if asked is None else asked)
-    if needed <= context:
-        return context - prompt if asked is None else asked
-    wish = "leaves no room for an answer" if asked is None else f"and max_tokens asks for {asked} more, {needed} in all"
-    raise ContextLengthExceeded(
-        f"This model's context is {context} tokens. The prompt has {prompt} tokens {wish}. "
-        "Shorten the prompt or lower max_tokens.",
-        param=param,
-    )
-
-
-def _check(request: GenerationRequest, vocabulary: int) -> None:
-    for name, (low, high) in _RANGES.items():
-        value = getattr(request, name)
-        if value is not None and not low <= value <= high:
-            raise BadRequest(f"{name} must be from {low:g} to {high:g}, not {value}", param=name)
-    if request.repetition_penalty is not None and request.repetition_penalty <= 0:
-        raise BadRequest(
-            f"repetition_penalty must be above 0, not {request.repetition_penalty}", param="repetition_penalty"
-        )
-    wrong = next((token for token in request.logit_bias if not 0 <= token < vocabulary), None)
-    if wrong is not None:
-        raise BadRequest(f"token {wrong} is not one of the model's {vocabulary} tokens", param="logit_bias")

@@ -5,18 +5,64 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-import torch
-
-from universal_core import Event, InsufficientMemory, InternalError, UniversalError, Usage
-from universal_text.causal.job import Job, Sequence, job_of
-from universal_text.causal.runner import Runner
-from universal_text.causal.scheduler import Row, Scheduler
+from universal_core.conversation.job import Job, Sequence, job_of
+from universal_core.errors import InsufficientMemory, InternalError, UniversalError
+from universal_core.messages import Event, Usage
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _Posts = dict[asyncio.AbstractEventLoop, list[tuple[Job, list[Event] | Exception]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A sequence's share of a step: the tokens to read, and whether the logits after the last are wanted."""
+
+    sequence: Sequence
+    tokens: list[int]
+    wanted: bool = True
+
+
+class Scheduler(Protocol):
+    """Decides who runs in the next step."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+
+    def add(self, sequence: Sequence) -> None:
+        """Let a sequence take part as soon as there is room."""
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take a sequence out, wherever it is."""
+
+    def plan(self) -> list[Row]:
+        """Return the rows of the next step; their tokens count as read from now on."""
+
+
+class Runner(Protocol):
+    """Reads tokens into sequences; it alone knows how their state is kept."""
+
+    def step(self, rows: list[Row]) -> list[Any]:
+        """Read each row's tokens and return its logits, None where not wanted, or the exception that it ended in.
+
+        What is raised concerns all rows.
+        """
+
+    def copy(self, source: Sequence, target: Sequence) -> None:
+        """Let ``target`` go on from all that ``source`` has read."""
+
+    def release(self, sequence: Sequence) -> None:
+        """Forget a sequence and free its memory."""
+
+    def interrupt(self, wanted: bool) -> None:
+        """Let the running step end early where that is possible, since nobody waits for it; False takes that back.
+
+        Called from any thread.
+        """
 
 
 class Engine:
@@ -26,16 +72,17 @@ class Engine:
     the next step. What fails in a step fails the jobs of that step and no others.
     """
 
-    def __init__(self, runner: Runner, *, slots: int, chunk: int) -> None:
+    def __init__(self, runner: Runner, scheduler: Scheduler) -> None:
         self._runner = runner
-        self._scheduler = Scheduler(slots, 2**62 if runner.reads_whole_prompts else chunk)
+        self._scheduler = scheduler
         self._news = threading.Condition()
         self._came: list[Job] = []
         self._left: list[Job] = []
         self._jobs: set[Job] = set()
+        self._computing: set[Job] = set()
         self._posts: _Posts = defaultdict(list)
         self._closing = False
-        self._thread = threading.Thread(target=self._live, name="text-engine", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
         self._thread.start()
 
     async def stream(self, job: Job) -> AsyncGenerator[Event, None]:
@@ -73,6 +120,8 @@ class Engine:
         with self._news:
             self._left.append(job)
             self._news.notify()
+            if self._computing and self._computing.issubset(self._left):
+                self._runner.interrupt(True)
 
     def _live(self) -> None:
         try:
@@ -98,7 +147,12 @@ class Engine:
         return not self._closing
 
     def _step(self, rows: list[Row]) -> None:
+        with self._news:
+            self._computing = {job_of(row.sequence) for row in rows}
+            self._runner.interrupt(False)
         outcomes = attempt(lambda: self._runner.step(rows))
+        with self._news:
+            self._computing = set()
         if isinstance(outcomes, Exception):
             for row in rows:
                 self._fail(row.sequence, outcomes)
@@ -109,7 +163,7 @@ class Engine:
             elif outcome is not None:
                 self._go_on(row.sequence, outcome)
 
-    def _go_on(self, sequence: Sequence, logits: torch.Tensor) -> None:
+    def _go_on(self, sequence: Sequence, logits: Any) -> None:
         job = job_of(sequence)
         if sequence is job.sequences[0] and not sequence.written:
             # The other answers to the same prompt begin with what the first has read.
@@ -117,16 +171,16 @@ class Engine:
                 self._branch(sequence, other, logits)
         self._accept(sequence, logits)
 
-    def _branch(self, source: Sequence, other: Sequence, logits: torch.Tensor) -> None:
+    def _branch(self, source: Sequence, other: Sequence, logits: Any) -> None:
         failure = attempt(lambda: self._runner.copy(source, other))
         if isinstance(failure, Exception):
             self._fail(other, failure)
             return
-        other.skip_prompt()
+        other.read = source.read
         self._scheduler.add(other)
         self._accept(other, logits)
 
-    def _accept(self, sequence: Sequence, logits: torch.Tensor) -> None:
+    def _accept(self, sequence: Sequence, logits: Any) -> None:
         job = job_of(sequence)
         if job.over:
             return
@@ -148,7 +202,7 @@ class Engine:
             return
         _log.error("a step failed: %s", error, exc_info=error)
         self._end(job)
-        self._posts[job.loop].append((job, explain(error)))
+        self._posts[job.loop].append((job, _explain(error)))
 
     def _end(self, job: Job) -> None:
         job.over = True
@@ -188,11 +242,11 @@ def attempt(function: Callable[[], _Result]) -> _Result | Exception:
         return error
 
 
-def explain(error: Exception) -> Exception:
+def _explain(error: Exception) -> Exception:
     """Return the error in words for the client."""
     if isinstance(error, UniversalError):
         return error
-    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return InsufficientMemory(
             "the device ran out of memory while the model wrote this answer; ask for a shorter one, "
             "or give the model fewer slots or a smaller n_ctx"

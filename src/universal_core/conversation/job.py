@@ -1,59 +1,57 @@
-"""A request inside the engine: a job, and the sequences that are its answers."""
+"""A request inside an engine: a job, and the sequences that are its answers."""
 
 import asyncio
-from typing import Any
+from collections.abc import Container
+from typing import Any, Protocol
 
-from torch import Tensor
+from universal_core.conversation.answer import Answer
+from universal_core.conversation.sampling import Choice
+from universal_core.messages import Event, FinishReason, Usage
 
-from universal_core import Event, FinishReason, Usage
-from universal_text.causal.answer import Answer
-from universal_text.causal.sampling import Sampler
+
+class Sampler(Protocol):
+    """Chooses the tokens of one answer."""
+
+    def choose(self, logits: Any) -> Choice:
+        """Return the next token for what the runner made of the last one."""
 
 
 class Sequence:
-    """One answer being written: ``prompt`` is read in pieces, then at most ``limit`` tokens are written.
+    """One answer being written: ``tokens`` has the prompt and what was written, at most ``limit`` tokens.
 
-    ``state`` belongs to the runner, which keeps there what it knows of the tokens read so far.
+    The first ``read`` of them have been handed to the model. ``state`` belongs to the runner, which keeps there what
+    it knows of the tokens read so far.
     """
 
     def __init__(
-        self, prompt: list[int], sampler: Sampler, answer: Answer, *, limit: int, ends: frozenset[int]
+        self, prompt: list[int], sampler: Sampler, answer: Answer, *, limit: int, ends: Container[int]
     ) -> None:
         self.job: Job | None = None
         self.state: Any = None
+        self.tokens = list(prompt)
+        self.read = 0
         self.written = 0
         self.finished = False
-        self._prompt = prompt
         self._sampler = sampler
         self._answer = answer
         self._limit = limit
         self._ends = ends
-        self._read = 0
-        self._last = -1
 
     @property
     def unread(self) -> int:
-        """How many tokens of the prompt have not been handed out yet."""
-        return len(self._prompt) - self._read
+        """How many tokens have not been handed out yet."""
+        return len(self.tokens) - self.read
 
-    def take_prompt(self, most: int) -> list[int]:
-        """Hand out the next tokens of the prompt."""
-        piece = self._prompt[self._read : self._read + most]
-        self._read += len(piece)
+    def take(self, most: int = 1) -> list[int]:
+        """Hand out the next tokens; they count as read from now on."""
+        piece = self.tokens[self.read : self.read + most]
+        self.read += len(piece)
         return piece
 
-    def skip_prompt(self) -> None:
-        """Count the prompt as read: the state of another sequence with the same prompt was copied."""
-        self._read = len(self._prompt)
-
-    def take_last(self) -> list[int]:
-        """Hand out the token that was written last."""
-        return [self._last]
-
-    def accept(self, logits: Tensor) -> list[Event]:
+    def accept(self, logits: Any) -> list[Event]:
         """Choose the next token and return the events that it brings."""
         choice = self._sampler.choose(logits)
-        self._last = choice.token
+        self.tokens.append(choice.token)
         self.written += 1
         if choice.token in self._ends:
             return self._finish("stop")
@@ -70,11 +68,15 @@ class Sequence:
 
 
 class Job:
-    """All answers to one request, and the way back to the loop that waits for them."""
+    """All answers to one request, and the way back to the loop that waits for them.
+
+    ``cached_tokens`` tells how many of the prompt's tokens were not computed again.
+    """
 
     def __init__(self, sequences: list[Sequence], prompt_tokens: int) -> None:
         self.sequences = sequences
         self.prompt_tokens = prompt_tokens
+        self.cached_tokens = 0
         self.loop = asyncio.get_running_loop()
         self.arrived: asyncio.Queue[list[Event] | Exception] = asyncio.Queue()
         self.over = False
@@ -89,7 +91,7 @@ class Job:
     def usage(self) -> Usage:
         """Return the tokens read and written; the prompt counts once, however many answers there are."""
         written = sum(sequence.written for sequence in self.sequences)
-        return Usage(prompt_tokens=self.prompt_tokens, completion_tokens=written)
+        return Usage(prompt_tokens=self.prompt_tokens, completion_tokens=written, cached_tokens=self.cached_tokens)
 
 
 def job_of(sequence: Sequence) -> Job:
