@@ -30,7 +30,7 @@ docs: ## Check the documentation
 
 bench: ## Measure the speed
 	@scripts/environment.sh test
-	@set -e; for script in bench/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+	@set -e; for script in bench/*.py bench/*/__main__.py; do echo "== $$script"; .venv/bin/python "$$script"; done
 
 clean: ## Remove the environments and everything generated
 	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache build dist plugins/*/dist

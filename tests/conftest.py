@@ -42,6 +42,7 @@ def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings, in files or variables, out of the tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("UNIVERSAL_CONFIG_FOLDER", raising=False)
     for variable in list(os.environ):
         if variable.startswith("UNIVERSAL_RUNTIME_") or variable in ("MODEL_UNLOAD_TIMEOUT", "CLEANUP_CHECK_INTERVAL"):
             monkeypatch.delenv(variable)

@@ -27,6 +27,7 @@ class Hub:
         self.requests: list[str] = []
         self.gated: set[str] = set()
         self.broken: dict[str, int] = {}
+        self.told: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self._revisions: dict[str, dict[str, str]] = {}
@@ -130,6 +131,7 @@ class HubRequest(BaseHTTPRequestHandler):
                 "lastModified": moment,
             }
             found |= {"private": False, "gated": repo in self.hub.gated and "manual", "tags": [], "siblings": siblings}
+            found |= self.hub.told.get(repo, {})
         self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, repo: str, revision: str, file: str) -> None:

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from universal_core import memory
-from universal_core.memory import accelerator, device, readable, system
+from universal_core.memory import accelerator, available_memory, device, readable, system
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,15 @@ def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_driver")
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "mps"])
+def test_what_is_available_without_an_accelerator_is_what_the_system_has_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(memory, "_CGROUP", limited(tmp_path, "50000000", 30_000_000, 10_000_000))
+    assert available_memory(name) == 30_000_000
+
+
+@pytest.mark.usefixtures("no_driver")
 @pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0", "cuda:7"])
 def test_without_an_nvidia_driver_there_is_no_accelerator_and_models_run_on_the_processor(name: str) -> None:
     assert accelerator(name) is None
@@ -93,4 +102,5 @@ def test_an_accelerator_is_described_by_its_driver(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda handle: Card)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: f"Card {handle}")
     found = device(name)
+    assert available_memory(name) == 79 << 30
     assert (found.type, found.name, found.total, found.free) == (f"cuda:{index}", f"Card {index}", 80 << 30, 79 << 30)

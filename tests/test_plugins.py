@@ -4,10 +4,12 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from clients import outcome, using
 from installed import install, on_path
-from universal_core import Claim, ModelInfo, ModelRef
+from universal_core import Claim, ModelInfo, ModelNotFound, ModelRef
 from universal_core.config import Config
 from universal_core.plugins import SERVER, SOURCES, Plugin, Plugins
 from universal_core.runtime import Runtime
@@ -141,6 +143,44 @@ def test_a_plugin_that_raises_when_asked_is_logged_and_passed_over(
     plugin("moody", GOOD + "@hookimpl\ndef claim_model(info): raise KeyError('architectures')")
     assert [claim.backend for claim in Plugins().claims(INFO)] == ["fine"]
     assert "plugin moody failed in claim_model" in caplog.text
+
+
+PICKY = """
+from universal_core import ModelNotFound, ModelRef
+@hookimpl
+def list_models():
+    return [ModelInfo(id="org/picky", ref=ModelRef.parse("org/picky"), source="test", path="/m")]
+@hookimpl
+def find_model(ref):
+    return list_models()[0] if ref.name == "org/picky" else None
+@hookimpl
+def claim_model(info):
+    if info.id == "org/picky":
+        raise ModelNotFound("org/picky has no Q9; it has Q4_K_M and Q8_0", param="model")
+"""
+
+
+def test_a_claim_that_is_refused_with_an_explanation_ends_the_search(plugin: Install) -> None:
+    plugin("picky", GOOD + PICKY)
+    plugin("willing", singer("willing"))
+    found = ModelInfo(id="org/picky", ref=ModelRef.parse("org/picky"), source="test", path="/m")
+    with pytest.raises(ModelNotFound, match="it has Q4_K_M and Q8_0"):
+        Plugins().claims(found)
+    assert [claim.backend for claim in Plugins().claims(INFO)] == ["willing"]
+
+
+def test_a_claim_that_is_refused_is_an_answer_to_those_who_ask_and_listed_to_all_others(plugin: Install) -> None:
+    plugin("picky", GOOD + PICKY)
+
+    async def use(client: httpx.AsyncClient) -> None:
+        listed = await client.get("/v1/models")
+        assert [row["tasks"] for row in listed.json()["data"] if row["id"] == "org/picky"] == [[]]
+        body = {"model": "org/picky", "messages": [{"role": "user", "content": "hi"}]}
+        for refused in (await client.post("/v1/chat/completions", json=body), await client.get("/v1/models/org/picky")):
+            assert outcome(refused) == (404, "model_not_found", "model")
+            assert "it has Q4_K_M and Q8_0" in refused.text
+
+    using(use)
 
 
 def test_a_generator_that_raises_half_way_is_passed_over(plugin: Install, caplog: pytest.LogCaptureFixture) -> None:

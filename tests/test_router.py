@@ -185,7 +185,6 @@ def local(folder: Path, config: dict[str, Any] | None = None, **files: bytes) ->
 @pytest.mark.parametrize(
     ("config", "files", "extra"),
     [
-        ({}, {"weights__gguf": b"GGUF"}, "gguf"),
         ({}, {"model_index__json": b"{}"}, "diffusion"),
         ({"architectures": ["WhisperForConditionalGeneration"]}, {}, "audio"),
         ({"architectures": ["ViTForImageClassification"]}, {}, "vision"),
@@ -201,17 +200,17 @@ def test_a_model_that_nothing_claims_is_told_with_the_plugin_to_install(
 
 
 def test_a_plugin_that_is_installed_is_not_recommended(tmp_path: Path) -> None:
-    install(tmp_path / "plugin", "gguf", "API_VERSION = 1")
+    install(tmp_path / "plugin", "diffusion", "API_VERSION = 1")
     with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
-        chosen(local(tmp_path / "m", {}, weights__gguf=b"GGUF"))
-    assert "universal-gguf is installed, but does not run models of this kind" in raised.value.message
+        chosen(local(tmp_path / "m", {}, model_index__json=b"{}"))
+    assert "universal-diffusion is installed, but does not run models of this kind" in raised.value.message
 
 
 def test_a_quarantined_plugin_is_told_of_where_it_would_have_helped(tmp_path: Path) -> None:
-    install(tmp_path / "plugin", "gguf", "raise ImportError('no compiler')")
+    install(tmp_path / "plugin", "diffusion", "raise ImportError('no compiler')")
     with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
-        chosen(local(tmp_path / "m", {}, weights__gguf=b"GGUF"))
-    assert "universal-gguf is installed but quarantined" in raised.value.message
+        chosen(local(tmp_path / "m", {}, model_index__json=b"{}"))
+    assert "universal-diffusion is installed but quarantined" in raised.value.message
 
 
 def test_a_model_of_no_known_kind_is_told_without_advice(tmp_path: Path) -> None:

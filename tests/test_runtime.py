@@ -45,7 +45,7 @@ def test_the_state_of_a_model_is_what_health_shows() -> None:
             (state,) = runtime.models()
             assert (state.id, state.task, state.backend, state.state) == ("echo/a", "chat", "echo", "ready")
             assert (state.active, state.queued, state.pinned) == (0, 0, True)
-            assert state.tasks == ("chat", "complete", "embed")
+            assert state.tasks == ("chat", "complete", "embed", "tokenize", "detokenize", "rerank")
             assert state.memory_bytes > 0
             assert state.pid > 0
             assert "echo/a" in runtime.known_models()

@@ -25,7 +25,7 @@ class KnownPlugin(msgspec.Struct, frozen=True):
 
 
 KNOWN_PLUGINS = (
-    KnownPlugin("gguf", ("chat", "complete", "embed"), files=("*.gguf",)),
+    KnownPlugin("gguf", ("chat", "complete", "embed", "rerank", "tokenize", "detokenize"), files=("*.gguf",)),
     KnownPlugin("diffusion", ("generate_image", "edit_image", "vary_image"), files=("model_index.json",)),
     KnownPlugin(
         "audio",
@@ -43,7 +43,7 @@ KNOWN_PLUGINS = (
     ),
     KnownPlugin(
         "text",
-        ("chat", "complete", "embed", "rerank", "classify"),
+        ("chat", "complete", "embed", "rerank", "classify", "tokenize", "detokenize"),
         files=("modules.json",),
         architectures=("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForSequenceClassification", "Model"),
     ),

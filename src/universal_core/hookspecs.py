@@ -55,7 +55,10 @@ def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None
 
 @hookspec
 def claim_model(info: ModelInfo) -> Claim | Iterable[Claim] | None:
-    """Return an offer to run this model, one for each backend that can, or None; the highest rank of all wins."""
+    """Return an offer to run this model, one for each backend that can, or None; the highest rank of all wins.
+
+    Raise ModelNotFound or another UniversalError where what was asked for is not in the model, with what is.
+    """
 
 
 @hookspec(firstresult=True)

@@ -59,6 +59,11 @@ def device(name: str) -> Device:
     return accelerator(name) or system()
 
 
+def available_memory(name: str = "auto") -> int:
+    """Return the bytes that are free where models run on ``name``: on that accelerator, else in RAM."""
+    return device(name).free
+
+
 def _cgroup() -> tuple[int | None, int]:
     """Return the limit and the use of this container, as cgroup v2 tells them."""
     with contextlib.suppress(OSError, ValueError):

@@ -26,6 +26,8 @@ SERVER = (
     "universal_core.journal",
     "universal_core.openai.health",
     "universal_core.openai.models",
+    "universal_core.openai.tokens",
+    "universal_core.openai.rerank",
     "universal_core.openai.embeddings",
     "universal_core.openai.completions",
     "universal_core.openai.chat",
@@ -151,9 +153,9 @@ class Plugins:
         return found
 
     def claims(self, info: ModelInfo) -> list[Claim]:
-        """Ask everyone who would run the model."""
+        """Ask everyone who would run the model; an error of ours is an answer to whoever asked for it."""
         found = []
-        for name, answer in self.ask_each("claim_model", info=info):
+        for name, answer in self.ask_each("claim_model", raising=UniversalError, info=info):
             for claim in [answer] if isinstance(answer, Claim) else answer or ():
                 if claim.backend in self.backends:
                     found.append(claim)

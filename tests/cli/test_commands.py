@@ -1,6 +1,7 @@
 """The command line: what each command prints, and that every error is one clear line."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def test_plugins_are_listed_with_what_each_adds(plugin: Install) -> None:
     (echo,) = [line for line in lines if line.startswith("echo ")]
     assert "universal-echo" in echo
     assert "active" in echo
-    assert "chat, complete, embed" in echo
+    assert "chat, complete, detokenize, embed, rerank, tokenize" in echo
     assert "claim_model" in echo
     assert "broken is quarantined: RuntimeError: no driver" in lines
 
@@ -116,10 +117,10 @@ def test_explain_tells_who_runs_a_model() -> None:
 
 def test_explain_fails_where_nobody_runs_the_model(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "weights.gguf").write_bytes(b"GGUF")
+    (tmp_path / "m" / "model_index.json").write_bytes(b"{}")
     result = run("explain", str(tmp_path / "m"))
     assert result.exit_code == 1
-    assert 'pip install "universal-core[gguf]"' in result.output
+    assert 'pip install "universal-core[diffusion]"' in result.output
 
 
 def test_explain_of_a_model_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,3 +160,14 @@ def test_the_welcome_has_lines_to_paste() -> None:
     assert 'OpenAI(base_url="http://127.0.0.1:11540/v1", api_key="none")' in text
     assert 'model="org/m"' in text
     assert "curl http://127.0.0.1:11540/v1/chat/completions" in text
+
+
+def test_plugins_are_told_where_the_configuration_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set first, so that what the command sets is taken back after the test.
+    monkeypatch.setenv("UNIVERSAL_CONFIG_FOLDER", "elsewhere")
+    printed("config")
+    assert os.environ["UNIVERSAL_CONFIG_FOLDER"] == str(tmp_path / ".universal")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "server.toml").write_text("")
+    printed("config", "--config", "etc/server.toml")
+    assert os.environ["UNIVERSAL_CONFIG_FOLDER"] == str(tmp_path / "etc")

@@ -2,46 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
-from runtimes import DEADLINE, running
-from universal_core.app import create_app
+from clients import outcome, posted, using
 from universal_core.config import Config, ModelConfig, ModelsConfig, PoolConfig
-
-Use = Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]
-
-
-def using(use: Use, config: Config | None = None) -> Any:
-    """Use a client of the application."""
-
-    async def main() -> Any:
-        async with asyncio.timeout(DEADLINE), running(config) as runtime:
-            transport = httpx.ASGITransport(create_app(runtime), raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=DEADLINE) as client:
-                return await use(client)
-
-    return asyncio.run(main())
-
-
-def posted(path: str, body: dict[str, Any], config: Config | None = None) -> httpx.Response:
-    async def use(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post(path, json=body)
-
-    found: httpx.Response = using(use, config)
-    return found
 
 
 def chat(text: str, **fields: Any) -> dict[str, Any]:
     return {"model": "echo/a", "messages": [{"role": "user", "content": text}], **fields}
-
-
-def outcome(response: httpx.Response) -> tuple[int, str | None, str | None]:
-    error = response.json()["error"]
-    return response.status_code, error["code"], error["param"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -68,6 +39,8 @@ def test_a_field_that_the_model_cannot_honour_is_refused_before_it_is_loaded() -
         for fields, param in (({"n": 2}, "n"), ({"logprobs": True}, "logprobs"), ({"grammar": "x"}, "grammar")):
             response = await client.post("/v1/chat/completions", json=chat("hi", **fields))
             assert outcome(response) == (400, "unsupported_field", param)
+        response = await client.post("/v1/completions", json={"model": "echo/a", "prompt": "hi", "grammar": "x"})
+        assert outcome(response) == (400, "unsupported_field", "grammar")
         image = [{"type": "image_url", "image_url": {"url": "http://x"}}]
         body = {"model": "echo/a", "messages": [{"role": "user", "content": image}]}
         response = await client.post("/v1/chat/completions", json=body)
@@ -85,6 +58,9 @@ def test_the_default_model_answers_those_who_name_none() -> None:
             ("chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
             ("completions", {"prompt": "hi"}),
             ("embeddings", {"input": "hi"}),
+            ("tokenize", {"text": "hi"}),
+            ("detokenize", {"tokens": [1]}),
+            ("rerank", {"query": "hi", "documents": ["hi"]}),
         ):
             response = await client.post(f"/v1/{path}", json=body)
             assert (response.status_code, response.json()["model"]) == (200, "echo/a")
@@ -140,6 +116,9 @@ def test_a_model_that_nobody_knows_is_a_404_on_every_endpoint() -> None:
             ("chat/completions", {**chat("hi"), "model": "org/none"}),
             ("completions", {"model": "org/none", "prompt": "hi"}),
             ("embeddings", {"model": "org/none", "input": "hi"}),
+            ("tokenize", {"model": "org/none", "text": "hi"}),
+            ("detokenize", {"model": "org/none", "tokens": [1]}),
+            ("rerank", {"model": "org/none", "query": "hi", "documents": ["hi"]}),
             ("models/load", {"model": "org/none"}),
             ("models/unload", {"model": "org/none"}),
         ):

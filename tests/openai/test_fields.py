@@ -85,6 +85,7 @@ SHARED = [
 ]
 CHAT = [
     *SHARED,
+    ({"grammar": "root ::= x", "response_format": {"type": "text"}}, {"grammar": "root ::= x"}),
     ({"max_completion_tokens": 5}, {"max_tokens": 5}),
     ({"max_tokens": 5, "max_completion_tokens": 5}, {"max_tokens": 5}),
     ({"logprobs": True}, {"logprobs": 0}),
@@ -244,6 +245,13 @@ def test_every_field_of_the_bodies_is_tried_by_these_tests() -> None:
             "tool_choice",
             "there is no tool g; known are f",
         ),
+        ({"grammar": "root ::= x", "response_format": {"type": "json_object"}}, "grammar", "send one of them"),
+        (
+            {"grammar": "root ::= x", "response_format": {"type": "json_schema", "json_schema": SCHEMA}},
+            "grammar",
+            "send one of them",
+        ),
+        ({"grammar": ""}, "grammar", ">= 1"),
         (
             {"response_format": {"type": "json_schema"}},
             "response_format.json_schema",

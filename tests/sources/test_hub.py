@@ -256,6 +256,75 @@ def test_a_cache_that_lacks_a_shard_is_completed_from_the_hub(here: Hub, tmp_pat
     assert "two.safetensors" in names(info)
 
 
+GGUF = {f"m-{kind}.gguf": kind.encode() * 100 for kind in ("Q2_K", "Q4_K_M", "Q8_0", "BF16")}
+
+
+def only(*files: str) -> Claim:
+    return Claim(backend="tiny", tasks=("chat",), reason="some files", files=files)
+
+
+def test_what_the_hub_tells_of_gguf_files_is_a_document(here: Hub) -> None:
+    here.add("org/told", GGUF)
+    told = {"architecture": "qwen3", "context_length": 40960, "chat_template": "{{ x }}", "total": 7}
+    here.told["org/told"] = {"gguf": told, "pipeline_tag": "text-generation"}
+    assert find("org/told").documents["hub"] == {"gguf": told, "pipeline_tag": "text-generation"}
+    here.add("org/plain", WHOLE)
+    assert "hub" not in find("org/plain").documents
+
+
+def test_a_variant_that_is_cached_is_found_without_a_request_and_another_is_asked_for(here: Hub) -> None:
+    here.add("org/quants", GGUF)
+    fetch(find("org/quants:Q8_0"), only("m-Q8_0.gguf"))
+    here.forget()
+    for text in ("", ":Q8_0", ":q8_0", ":m-Q8_0", ":m-Q8_0.gguf", ":Q8-0"):
+        assert (find(f"org/quants{text}").source, names(find(f"org/quants{text}"))) == (
+            "HuggingFace cache",
+            ["m-Q8_0.gguf"],
+        )
+    assert here.requests == []
+    info, _ = fetch(find("org/quants:Q2_K"), only("m-Q2_K.gguf"))
+    assert names(info) == ["m-Q2_K.gguf", "m-Q8_0.gguf"]
+
+
+@pytest.mark.parametrize("variant", ["Q4_K", "F16", "Q8", "4_K_M", "Q9"])
+def test_a_part_of_a_cached_files_word_is_no_variant(here: Hub, variant: str) -> None:
+    here.add("org/words", GGUF)
+    fetch(find("org/words"), only("*.gguf"))
+    here.forget()
+    found = find(f"org/words:{variant}")
+    assert found.source == "HuggingFace hub"
+    assert here.requests
+
+
+def test_offline_what_is_cached_is_all_there_is_whatever_the_variant(
+    here: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.add("org/offline", GGUF)
+    fetch(find("org/offline:Q8_0"), only("m-Q8_0.gguf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    here.forget()
+    assert names(find("org/offline:Q2_K")) == ["m-Q8_0.gguf"]
+    assert here.requests == []
+
+
+@pytest.mark.parametrize("suffix", ["gguf", "safetensors"])
+def test_a_model_in_parts_is_whole_with_all_of_them(here: Hub, suffix: str) -> None:
+    parts = {f"q8/m-Q8_0-0000{number}-of-00003.{suffix}": bytes([number]) * 100 for number in (1, 2, 3)}
+    other = f"m-Q2_K.{suffix}"
+    here.add("org/parts", {**parts, other: b"x" * 50})
+    fetch(find("org/parts:Q2_K"), only(other))
+    info, _ = fetch(find("org/parts:Q8_0"), only("q8/*-0000[12]-*"))
+    assert len(names(info)) == 3
+    here.forget()
+    assert find("org/parts:Q2_K").source == "HuggingFace cache"
+    assert here.requests == []
+    assert find("org/parts:Q8_0").source == "HuggingFace hub"
+    fetch(find("org/parts:Q8_0"), only("q8/*"))
+    here.forget()
+    assert find("org/parts:Q8_0").source == find("org/parts").source == "HuggingFace cache"
+    assert here.requests == []
+
+
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("tiny")

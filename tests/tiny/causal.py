@@ -105,13 +105,18 @@ def make_scripted_tokens(
     path: Path, pieces: Sequence[str | bytes], *, chat_template: str | None = CHAT_TEMPLATE
 ) -> Path:
     """Write a scripted model some of whose pieces are single bytes, to split characters between tokens."""
+    return _save_chain(path, *scripted_chain(pieces, chat_template))
+
+
+def scripted_chain(pieces: Sequence[str | bytes], chat_template: str | None) -> tuple[Any, list[int]]:
+    """Return the tokenizer of a scripted model, and the tokens that follow one another from prompt to end."""
     words = [piece for piece in pieces if isinstance(piece, str)]
     tokenizer = byte_level_tokenizer(pieces=words, chat_template=chat_template, context=2048)
     ids = [_byte_id(tokenizer, p) if isinstance(p, bytes) else tokenizer.convert_tokens_to_ids(p) for p in pieces]
     if len(set(ids)) != len(ids):
         raise ValueError("the pieces of a script must differ: the model knows only the last token")
     start = tokenizer.encode("Assistant:\n" if chat_template is None else "<|im_start|>assistant\n")[-1]
-    return _save_chain(path, tokenizer, [start, *ids, tokenizer.eos_token_id])
+    return tokenizer, [start, *ids, tokenizer.eos_token_id]
 
 
 def _byte_id(tokenizer: Any, byte: bytes) -> int:

@@ -30,7 +30,7 @@ def info(*names: str, **documents: Any) -> ModelInfo:
 def test_causal_models_are_claimed_by_their_architecture(name: str, folder: Any) -> None:
     found = claim_causal(info_of(folder(name)))
     assert found is not None
-    assert found.tasks == ("chat", "complete")
+    assert found.tasks == ("chat", "complete", "tokenize", "detokenize")
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= set(found.files)
     assert found.memory.weights == (folder(name) / "model.safetensors").stat().st_size
 
@@ -39,7 +39,7 @@ def test_the_fields_are_those_that_are_honoured() -> None:
     found = claim_causal(info())
     assert found is not None
     assert set(SAMPLING_FIELDS) <= set(found.fields)
-    assert {"chat_template_kwargs", "echo", "n_ctx"} <= set(found.fields)
+    assert {"messages", "chat_template_kwargs", "echo", "n_ctx"} <= set(found.fields)
     assert not {"tools", "response_format", "suffix", "grammar", "images"} & set(found.fields)
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from universal_core.config import Loaded, Setting, load, parse, settings
+from universal_core.config import Loaded, Setting, load, parse, publish_folder, settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -13,8 +13,10 @@ config_option = click.option("--config", "file", metavar="FILE", help="Configura
 
 
 def load_config(file: str | None, flags: dict[str, Any] | None = None) -> Loaded:
-    """Read the configuration with what was given on the command line."""
-    return load(file, flags=flags)
+    """Read the configuration with what was given on the command line, and tell plugins where its file is."""
+    loaded = load(file, flags=flags)
+    publish_folder(loaded)
+    return loaded
 
 
 def setting_options(command: Command) -> Command:

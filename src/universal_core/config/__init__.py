@@ -1,7 +1,7 @@
 """The server's configuration: what can be set, and how it is read."""
 
 from universal_core.config.hub import apply_hub, is_offline
-from universal_core.config.load import ConfigError, Loaded, Setting, load, nearest, parse, settings
+from universal_core.config.load import ConfigError, Loaded, Setting, load, nearest, parse, publish_folder, settings
 from universal_core.config.sections import (
     Config,
     HubConfig,
@@ -32,5 +32,6 @@ __all__ = [
     "load",
     "nearest",
     "parse",
+    "publish_folder",
     "settings",
 ]

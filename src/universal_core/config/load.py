@@ -16,6 +16,7 @@ from universal_core.errors import BadRequest
 
 PREFIX = "UNIVERSAL_RUNTIME_"
 DEFAULT_FILES = ("universal.toml", "~/.universal/universal.toml")
+FOLDER_VARIABLE = "UNIVERSAL_CONFIG_FOLDER"
 _TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -98,6 +99,15 @@ def load(
         _assign(values, name, value)
         origins[name] = f"command line {known[name].flag}"
     return Loaded(_convert(values, origins), origins, str(path) if path else None)
+
+
+def publish_folder(loaded: Loaded) -> None:
+    """Tell plugins, in this process and in every worker, the folder of the configuration file or of where it would be.
+
+    They look there for files of their own. The name lacks our prefix, because it is nothing that a user sets.
+    """
+    file = Path(loaded.file or DEFAULT_FILES[-1]).expanduser()
+    os.environ[FOLDER_VARIABLE] = str(file.absolute().parent)
 
 
 def _find_file(file: str | None) -> Path | None:

@@ -1,21 +1,28 @@
 """Parts that every backend of conversations needs, free of machine-learning libraries."""
 
-from universal_core.conversation.answer import Answer, Vocabulary
+from universal_core.conversation.answer import Answer
 from universal_core.conversation.detokenize import Detokenizer
 from universal_core.conversation.engine import Engine, Row, Runner, Scheduler
 from universal_core.conversation.job import Job, Sampler, Sequence, job_of
+from universal_core.conversation.language_model import LanguageModel
 from universal_core.conversation.plain import PLAIN_STOPS, render_plain
+from universal_core.conversation.prompt import Prompter
 from universal_core.conversation.sampling import Choice, Sampling
 from universal_core.conversation.settings import context_asked, room_for, sampling_of
 from universal_core.conversation.stops import StopMatcher
+from universal_core.conversation.template import ChatTemplate
+from universal_core.conversation.vocabulary import Vocabulary
 
 __all__ = [
     "PLAIN_STOPS",
     "Answer",
+    "ChatTemplate",
     "Choice",
     "Detokenizer",
     "Engine",
     "Job",
+    "LanguageModel",
+    "Prompter",
     "Row",
     "Runner",
     "Sampler",

@@ -1,22 +1,12 @@
 """The text side of one answer: tokens go in, events come out."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from universal_core.conversation.detokenize import Detokenizer
 from universal_core.conversation.sampling import Choice
 from universal_core.conversation.stops import StopMatcher
+from universal_core.conversation.vocabulary import Vocabulary
 from universal_core.messages import Event, Finish, FinishReason, Text, TokenAlternative, TokenLogprob
-
-
-class Vocabulary(Protocol):
-    """What an answer needs of a tokenizer."""
-
-    def decode(self, tokens: list[int]) -> str:
-        """Return the text of tokens without special ones, with U+FFFD for bytes that are no character."""
-
-    def bytes_of(self, token: int) -> bytes:
-        """Return the bytes of one token, which may be a part of a character."""
 
 
 class Answer:

@@ -26,6 +26,8 @@ from universal_core.messages.generation import (
     TokenLogprob,
 )
 from universal_core.messages.message import Event, Message, Request, Result, Usage
+from universal_core.messages.rerank import RerankRequest, RerankResult
+from universal_core.messages.tokens import DetokenizeRequest, DetokenizeResult, TokenizeRequest, TokenizeResult
 
 __all__ = [
     "SAMPLING_FIELDS",
@@ -33,6 +35,8 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "CompletionRequest",
+    "DetokenizeRequest",
+    "DetokenizeResult",
     "EmbedRequest",
     "EmbedResult",
     "Event",
@@ -44,6 +48,8 @@ __all__ = [
     "Part",
     "Reasoning",
     "Request",
+    "RerankRequest",
+    "RerankResult",
     "ResponseFormat",
     "Result",
     "Role",
@@ -51,6 +57,8 @@ __all__ = [
     "TextPart",
     "TokenAlternative",
     "TokenLogprob",
+    "TokenizeRequest",
+    "TokenizeResult",
     "Tool",
     "ToolCall",
     "ToolInvocation",

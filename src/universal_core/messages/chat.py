@@ -1,5 +1,6 @@
 """Conversations: the request of the ``chat`` task, and the events beyond plain text."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from universal_core.messages.generation import GenerationRequest
@@ -88,18 +89,24 @@ class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
 
     def features(self) -> dict[str, str]:
         """Add what the turns themselves ask for: images, audio, and tool calls made earlier."""
-        found = super().features()
-        for position, message in enumerate(self.messages):
-            if message.tool_calls:
-                found.setdefault("tools", f"messages[{position}].tool_calls")
-            if message.role == "tool":
-                found.setdefault("tools", f"messages[{position}].role")
-            for place, part in enumerate(message.content):
-                if isinstance(part, ImagePart):
-                    found.setdefault("images", f"messages[{position}].content[{place}].image_url")
-                elif isinstance(part, AudioPart):
-                    found.setdefault("audio", f"messages[{position}].content[{place}].input_audio")
-        return found
+        own = super().features()
+        return own | features_of(self.messages) | own
+
+
+def features_of(messages: Sequence[ChatMessage]) -> dict[str, str]:
+    """Return what turns ask of a model beyond text, each with the first place that asks for it."""
+    found: dict[str, str] = {}
+    for position, message in enumerate(messages):
+        if message.tool_calls:
+            found.setdefault("tools", f"messages[{position}].tool_calls")
+        if message.role == "tool":
+            found.setdefault("tools", f"messages[{position}].role")
+        for place, part in enumerate(message.content):
+            if isinstance(part, ImagePart):
+                found.setdefault("images", f"messages[{position}].content[{place}].image_url")
+            elif isinstance(part, AudioPart):
+                found.setdefault("audio", f"messages[{position}].content[{place}].input_audio")
+    return found
 
 
 class Reasoning(Event, frozen=True, kw_only=True):

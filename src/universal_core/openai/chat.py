@@ -15,7 +15,7 @@ from universal_core.http import EventStream, answer, collect, frames, open_call,
 from universal_core.messages import ChatRequest, ResponseFormat, Tool
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
 from universal_core.openai.generation import GenerationBody, Stamp
-from universal_core.openai.turns import Turn
+from universal_core.openai.turns import Turn, messages_of
 from universal_core.runtime import Runtime
 
 
@@ -33,6 +33,16 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     function: FunctionTool
     type: Literal["function"] = "function"
+
+    def to_tool(self) -> Tool:
+        """Return the domain's tool."""
+        function = self.function
+        return Tool(
+            name=function.name,
+            description=function.description,
+            parameters=function.parameters,
+            strict=bool(function.strict),
+        )
 
 
 class NamedFunction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,9 +127,14 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
             given |= self._tools(self.tools)
         elif self.tool_choice not in (None, "none", "auto"):
             raise BadRequest("tool_choice: there are no tools to choose from; send tools", param="tool_choice")
+        form = self.response_format.to_format() if self.response_format else None
+        if form is not None and self.grammar is not None:
+            raise BadRequest(
+                "grammar and response_format both say what form the answer has; send one of them", param="grammar"
+            )
         return ChatRequest(
-            messages=tuple(turn.to_message(position) for position, turn in enumerate(self.messages)),
-            response_format=self.response_format.to_format() if self.response_format else None,
+            messages=messages_of(self.messages),
+            response_format=form,
             reasoning_effort=self.reasoning_effort,
             chat_template_kwargs=self.chat_template_kwargs or {},
             **given,
@@ -132,12 +147,8 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
             raise BadRequest(
                 f"tool_choice: there is no tool {choice}; known are {', '.join(names)}", param="tool_choice"
             )
-        functions = (tool.function for tool in tools)
         return {
-            "tools": tuple(
-                Tool(name=f.name, description=f.description, parameters=f.parameters, strict=bool(f.strict))
-                for f in functions
-            ),
+            "tools": tuple(tool.to_tool() for tool in tools),
             "tool_choice": choice,
             "parallel_tool_calls": self.parallel_tool_calls is not False,
         }

@@ -16,7 +16,7 @@ from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, collect, open_call, read_json
 from universal_core.messages import EmbedRequest, EmbedResult
-from universal_core.openai.inputs import Inputs, split
+from universal_core.openai.inputs import Inputs, InputUsage, split
 from universal_core.runtime import Runtime
 
 MOST_INPUTS = 2048
@@ -65,19 +65,12 @@ class Embedding(msgspec.Struct):
     object: Literal["embedding"] = "embedding"
 
 
-class EmbeddingsUsage(msgspec.Struct):
-    """Tokens read."""
-
-    prompt_tokens: int
-    total_tokens: int
-
-
 class Embeddings(msgspec.Struct):
     """The answer."""
 
     model: str
     data: list[Embedding]
-    usage: EmbeddingsUsage
+    usage: InputUsage
     object: Literal["list"] = "list"
 
     @classmethod
@@ -86,8 +79,8 @@ class Embeddings(msgspec.Struct):
         step = result.dimensions * 4
         rows = [result.vectors[start : start + step] for start in range(0, len(result.vectors), step)] if step else []
         encode = _base64 if text else _numbers
-        tokens = result.usage.prompt_tokens
-        return cls(model, [Embedding(at, encode(row)) for at, row in enumerate(rows)], EmbeddingsUsage(tokens, tokens))
+        vectors = [Embedding(at, encode(row)) for at, row in enumerate(rows)]
+        return cls(model, vectors, InputUsage.of(result.usage.prompt_tokens))
 
 
 def _base64(row: bytes) -> str:

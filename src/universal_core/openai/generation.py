@@ -48,7 +48,7 @@ class GenerationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: StopText | Annotated[list[StopText], Meta(max_length=32)] | None = None
     n_ctx: Positive | None = None
-    grammar: str | None = None
+    grammar: Annotated[str, Meta(min_length=1)] | None = None
     # They change nothing of the answer, so every model honours them.
     user: str | None = None
     metadata: dict[str, Any] | None = None

@@ -1,12 +1,14 @@
-"""One input or many, each a text or token ids: the form that completions and embeddings share."""
+"""What several endpoints read: one input or many, each a text or token ids; and the usage of those that only read."""
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from universal_core.errors import BadRequest
 
-Token = Annotated[int, Meta(ge=0)]
+# The frames between the processes have no larger numbers.
+Token = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Inputs = str | list[str | Token | list[Token]]
 
 
@@ -27,3 +29,15 @@ def split(inputs: Inputs, param: str) -> list[str | tuple[int, ...]]:
             f"{param}[{at}]: token ids and texts cannot be mixed; send a list of lists", param=f"{param}[{at}]"
         )
     return [item if isinstance(item, str) else tuple(item) for item in inputs if not isinstance(item, int)]
+
+
+class InputUsage(msgspec.Struct):
+    """Tokens read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+    @classmethod
+    def of(cls, tokens: int) -> "InputUsage":
+        """Return the usage of an answer that has no tokens of its own."""
+        return cls(tokens, tokens)

@@ -1,6 +1,7 @@
 """GET /v1/models and /v1/models/{id}, POST /v1/models/load and /v1/models/unload."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterable
 from typing import Literal
 
@@ -11,11 +12,13 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.config import ModelConfig
 from universal_core.entry import Entry, Plan
-from universal_core.errors import ModelNotFound
+from universal_core.errors import ModelNotFound, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
-from universal_core.models import ModelInfo
+from universal_core.models import Claim, ModelInfo
 from universal_core.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = 0.25
 
@@ -63,7 +66,7 @@ def _object(runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelCon
         owner = info.ref.name.rpartition("/")[0]
         found.owned_by = owner if owner and not info.ref.is_path else "local" if info.ref.is_path else "universal"
         found.created, found.size_bytes = info.created, info.size_of("*")
-        claims = runtime.router.claims(info, entry) if not loaded else []
+        claims = _claims(runtime, info, entry) if not loaded else []
         if claims:
             found.backend = claims[0].backend
             found.tasks = tuple(dict.fromkeys(task for claim in claims for task in claim.tasks))
@@ -71,6 +74,15 @@ def _object(runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelCon
         found.backend = loaded[0].plan.claim.backend
         found.tasks = tuple(dict.fromkeys(task for item in loaded for task in item.plan.claim.tasks))
     return found
+
+
+def _claims(runtime: Runtime, info: ModelInfo, entry: ModelConfig | None) -> list[Claim]:
+    """Return every claim to a model in a list; a refusal is for those who ask for the model itself."""
+    try:
+        return runtime.router.claims(info, entry)
+    except UniversalError as error:
+        log.debug("%s is listed without its tasks: %s", info.id, error.message)
+        return []
 
 
 def _state(info: ModelInfo | None, entry: ModelConfig | None) -> str:

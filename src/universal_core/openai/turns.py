@@ -1,5 +1,6 @@
 """A conversation's turns as OpenAI writes them, and as the domain has them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -139,3 +140,8 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.content is None:
             return (TextPart(text=self.refusal),) if self.refusal else ()
         return tuple(part.to_part(f"{place}.content[{at}]") for at, part in enumerate(self.content))
+
+
+def messages_of(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:
+    """Return the domain's messages. Raises BadRequest that names the turn."""
+    return tuple(turn.to_message(position) for position, turn in enumerate(turns))

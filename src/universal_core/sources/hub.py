@@ -15,6 +15,7 @@ from universal_core.sources.download import counting_bar
 
 REPOSITORY = re.compile(r"^[A-Za-z0-9](?:[\w.-]{0,94}[\w])?(?:/[A-Za-z0-9_](?:[\w.-]{0,94}[\w])?)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_PART = re.compile(r"^(?P<stem>.*)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.\w+)$")
 
 
 def cache_folder() -> Path:
@@ -74,14 +75,33 @@ WEIGHTS = ("*.safetensors", "*.gguf", "*.bin", "*.pt", "*.pth", "*.onnx")
 
 
 def _looks_whole(info: ModelInfo) -> bool:
-    """Whether the cache has weights and every shard that an index names; a claim's files are checked when fetched."""
+    """Whether the cache has weights of the variant that is meant, and every shard that an index or a name tells of.
+
+    A claim's files are checked when fetched.
+    """
     present = {file.name for file in info.files}
     for index in info.matching("*.index.json"):
         shards = (read_document(Path(info.path or "") / index.name) or {}).get("weight_map", {})
         folder = index.name.rpartition("/")[0]
         if any(f"{folder}/{shard}".lstrip("/") not in present for shard in shards.values()):
             return False
-    return bool(info.matching(*WEIGHTS))
+    meant = [file.name for file in info.matching(*WEIGHTS) if _is_variant(file.name, info.ref.variant)]
+    return bool(meant) and all(part in present for name in meant for part in _parts_with(name))
+
+
+def _is_variant(name: str, variant: str | None) -> bool:
+    """Whether a file's name contains the variant as a word of its own: a BF16 is no F16, a Q4_K_M no Q4_K."""
+    if variant is None:
+        return True
+    words = "[-_]".join(map(re.escape, re.split("[-_]", variant)))
+    return bool(re.search(rf"(?<![A-Za-z0-9]){words}(?![A-Za-z0-9])(?!_[A-Za-z0-9])", name, re.IGNORECASE))
+
+
+def _parts_with(name: str) -> Iterator[str]:
+    """Yield the names of all parts of the model that a file is a part of; nothing for a file that is no part."""
+    if found := _PART.match(name):
+        for number in range(1, int(found["count"]) + 1):
+            yield f"{found['stem']}-{number:05d}-of-{found['count']}{found['suffix']}"
 
 
 def _ask_hub(ref: ModelRef) -> ModelInfo | None:
@@ -101,7 +121,7 @@ def _ask_hub(ref: ModelRef) -> ModelInfo | None:
         raise LoadFailed(f"the hub could not be asked for {ref.name}: {error}") from None
     except (HTTPError, OSError) as error:
         raise ModelNotFound(
-            f"{ref.name} is not in the cache of this machine, and the hub cannot be reached ({_reason(error)})",
+            f"{ref.text} is not in the cache of this machine, and the hub cannot be reached ({_reason(error)})",
             param="model",
         ) from None
     files = tuple(ModelFile(file.rfilename, file.size or 0) for file in found.siblings or ())
@@ -111,9 +131,17 @@ def _ask_hub(ref: ModelRef) -> ModelInfo | None:
         source="HuggingFace hub",
         revision=found.sha,
         files=files,
-        documents=_fetch_documents(ref, found.sha, {file.name for file in files}),
+        documents=_fetch_documents(ref, found.sha, {file.name for file in files}) | _told_by_hub(found),
         created=int(found.created_at.timestamp()) if found.created_at else 0,
     )
+
+
+def _told_by_hub(found: Any) -> dict[str, Any]:
+    """Return, as the document ``hub``, what the hub has read out of a GGUF repository's files and what it is for."""
+    gguf = getattr(found, "gguf", None)
+    if not isinstance(gguf, dict):
+        return {}
+    return {"hub": {"gguf": gguf, "pipeline_tag": found.pipeline_tag}}
 
 
 def _timeout() -> float:

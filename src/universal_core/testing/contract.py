@@ -9,7 +9,7 @@ pytest runs each of the methods below on that model, in a real worker process.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -22,15 +22,20 @@ from universal_core.messages import (
     ChatMessage,
     ChatRequest,
     CompletionRequest,
+    DetokenizeRequest,
     EmbedRequest,
     EmbedResult,
     Finish,
     GenerationRequest,
     Message,
     Request,
+    RerankRequest,
+    RerankResult,
     Result,
     Text,
     TextPart,
+    TokenizeRequest,
+    TokenizeResult,
     Usage,
 )
 from universal_core.testing.bench import Bench
@@ -80,6 +85,12 @@ class BackendContract:
                 CompletionRequest(prompt="something else", max_tokens=8),
             ),
             "embed": (EmbedRequest(input=("hello", "there")), EmbedRequest(input=("something else",))),
+            "rerank": (
+                RerankRequest(query="hello", documents=("hello there", "something else", "")),
+                RerankRequest(query="something", documents=("something else",)),
+            ),
+            "tokenize": (TokenizeRequest(text="hello there", pieces=True), TokenizeRequest(text="something else")),
+            "detokenize": (DetokenizeRequest(tokens=(7, 8, 9)), DetokenizeRequest(tokens=(10,))),
         }
         found = {**core, **self.samples}.get(task)
         assert found is not None, f"give two requests of the task {task} in `samples`"
@@ -168,11 +179,18 @@ def content(messages: list[Message]) -> object:
 
 def same(one: object, other: object) -> bool:
     """Whether two answers say the same; numbers may differ a little, since a batch adds up in another order."""
-    if isinstance(one, EmbedResult) and isinstance(other, EmbedResult):
-        first, second = array("f", one.vectors), array("f", other.vectors)
-        scale = max(map(abs, first), default=0.0)
-        return len(first) == len(second) and all(abs(a - b) <= 0.02 * scale for a, b in zip(first, second, strict=True))
-    return one == other
+    first, second = numbers(one), numbers(other)
+    if first is None or second is None:
+        return one == other
+    scale = max(map(abs, first), default=0.0)
+    return len(first) == len(second) and all(abs(a - b) <= 0.02 * scale for a, b in zip(first, second, strict=True))
+
+
+def numbers(answer: object) -> Sequence[float] | None:
+    """Return what an answer computed, None where it is not made of numbers."""
+    if isinstance(answer, EmbedResult):
+        return array("f", answer.vectors)
+    return answer.scores if isinstance(answer, RerankResult) else None
 
 
 def check_order(messages: list[Message], request: GenerationRequest) -> None:
@@ -197,3 +215,9 @@ def check_result(request: Request, result: Message) -> None:
     if isinstance(request, EmbedRequest) and isinstance(result, EmbedResult):
         expected = len(request.input) * result.dimensions * 4
         assert len(result.vectors) == expected, "there is one vector for each input"
+    if isinstance(request, RerankRequest) and isinstance(result, RerankResult):
+        assert len(result.scores) == len(request.documents), "there is one score for each document"
+    if isinstance(request, TokenizeRequest) and isinstance(result, TokenizeResult):
+        assert result.tokens, "a text has tokens"
+        expected = len(result.tokens) if request.pieces else 0
+        assert len(result.pieces) == expected, "there is one piece for each token where they are asked for"

@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
@@ -23,6 +24,8 @@ from universal_core import (
     ChatRequest,
     Claim,
     CompletionRequest,
+    DetokenizeRequest,
+    DetokenizeResult,
     EmbedRequest,
     EmbedResult,
     Event,
@@ -30,7 +33,11 @@ from universal_core import (
     MemoryEstimate,
     ModelInfo,
     ModelRef,
+    RerankRequest,
+    RerankResult,
     Text,
+    TokenizeRequest,
+    TokenizeResult,
     UniversalError,
     Usage,
     batched,
@@ -84,6 +91,27 @@ class EchoModel:
         """Return each text's length and first character's number; batched."""
         return [self._embed(request) for request in requests]
 
+    def tokenize(self, request: TokenizeRequest) -> TokenizeResult:
+        """Return the number of each character, after a zero that begins every text."""
+        text = request.messages[-1].text if request.messages else request.text or ""
+        special = "\0" if request.messages or request.add_special else ""
+        return TokenizeResult(
+            tokens=tuple(map(ord, special + text)), pieces=tuple(special + text) if request.pieces else ()
+        )
+
+    def detokenize(self, request: DetokenizeRequest) -> DetokenizeResult:
+        """Return the characters that have these numbers."""
+        wrong = next((token for token in request.tokens if token > sys.maxunicode), None)
+        if wrong is not None:
+            raise BadRequest(f"token {wrong} is no character", param="tokens")
+        return DetokenizeResult(text="".join(map(chr, request.tokens)))
+
+    def rerank(self, request: RerankRequest) -> RerankResult:
+        """Return for each document the share of the query's words that it has."""
+        words = set(request.query.split())
+        scores = tuple(len(words & set(document.split())) / max(1, len(words)) for document in request.documents)
+        return RerankResult(scores=scores, usage=Usage(prompt_tokens=len(request.documents)))
+
     @staticmethod
     def _embed(request: EmbedRequest) -> EmbedResult | UniversalError:
         if "" in request.input:
@@ -105,7 +133,10 @@ class EchoModel:
 
 
 ECHO = Backend(
-    name="echo", model="universal_core.testing.echo:EchoModel", tasks=("chat", "complete", "embed"), options=EchoOptions
+    name="echo",
+    model="universal_core.testing.echo:EchoModel",
+    tasks=("chat", "complete", "embed", "tokenize", "detokenize", "rerank"),
+    options=EchoOptions,
 )
 
 
@@ -134,5 +165,5 @@ def claim_model(info: ModelInfo) -> Claim | None:
         reason="it is an echo model",
         memory=MemoryEstimate(weights=32_000_000),
         slots=4,
-        fields=tuple(set(SAMPLING_FIELDS) - {"logprobs", "n"}),
+        fields=("messages", *(set(SAMPLING_FIELDS) - {"logprobs", "n"})),
     )

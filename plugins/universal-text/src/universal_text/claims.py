@@ -9,13 +9,13 @@ from universal_text.options import PRELOAD, CausalOptions
 BACKEND = Backend(
     name="text",
     model="universal_text.causal.model:CausalModel",
-    tasks=("chat", "complete"),
+    tasks=("chat", "complete", "tokenize", "detokenize"),
     options=CausalOptions,
     preload=PRELOAD,
     engine="pytorch",
 )
 
-CHAT_FIELDS = ("n_ctx", "chat_template_kwargs")
+CHAT_FIELDS = ("messages", "n_ctx", "chat_template_kwargs")
 COMPLETE_FIELDS = ("echo",)
 
 # transformers names nearly every causal model *ForCausalLM. These are the others of AutoModelForCausalLM that

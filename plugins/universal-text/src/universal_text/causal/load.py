@@ -8,7 +8,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils.logging import disable_progress_bar
 
 from universal_core import LoadFailed, ModelInfo
-from universal_text.causal.vocabulary import Vocabulary
+from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.devices import pick_device, pick_dtype
 from universal_text.options import CausalOptions
 
@@ -33,10 +33,10 @@ def ends_of(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(found)
 
 
-def vocabulary_of(model: Any, tokenizer: Any) -> Vocabulary:
+def vocabulary_of(model: Any, tokenizer: Any) -> TokenizerVocabulary:
     """Return the tokens that the model has an embedding for."""
     size = int(model.get_input_embeddings().weight.shape[0])
-    return Vocabulary(tokenizer, size, ends_of(model, tokenizer))
+    return TokenizerVocabulary(tokenizer, size, ends_of(model, tokenizer))
 
 
 def _check_code(info: ModelInfo, options: CausalOptions) -> None:

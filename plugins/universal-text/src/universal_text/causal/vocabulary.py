@@ -5,18 +5,20 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from universal_core.conversation import Vocabulary
+
 _BYTE = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
 
 
-class Vocabulary:
-    """What the engine needs of a tokenizer; ``size`` is how many token ids the model knows."""
+class TokenizerVocabulary(Vocabulary):
+    """The tokens of a tokenizer of transformers; ``size`` is how many token ids the model knows."""
 
     def __init__(self, tokenizer: Any, size: int, ends: frozenset[int]) -> None:
         self._tokenizer = tokenizer
         self.size = size
         self.ends = ends
         self._letters = _byte_letters() if _is_byte_level(tokenizer) else {}
-        self.bytes_of = lru_cache(maxsize=65536)(self._bytes_of)
+        self._kept = lru_cache(maxsize=65536)(self._bytes_of)
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text; ``special`` adds those that the tokenizer puts around every text."""
@@ -27,6 +29,15 @@ class Vocabulary:
         return str(
             self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False),
         )
+
+    def decode_all(self, tokens: list[int]) -> str:
+        """Return the text of tokens with special ones, with U+FFFD for bytes that are no character."""
+        text = self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def bytes_of(self, token: int) -> bytes:
+        """Return the bytes of one token, which may be a part of a character."""
+        return self._kept(token)
 
     def _bytes_of(self, token: int) -> bytes:
         """Return the bytes of one token, which may be a part of a character."""

@@ -10,7 +10,7 @@ from universal_text.options import PRELOAD
 BACKEND = Backend(
     name="text-embeddings",
     model="universal_text.encoder.model:EncoderModel",
-    tasks=("embed",),
+    tasks=("embed", "tokenize", "detokenize"),
     options=EncoderOptions,
     preload=PRELOAD,
     engine="pytorch",

@@ -6,7 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from universal_core import EmbedRequest, EmbedResult, LoadFailed, ModelInfo, UniversalError, Usage, batched
+from universal_core import (
+    DetokenizeRequest,
+    DetokenizeResult,
+    EmbedRequest,
+    EmbedResult,
+    LoadFailed,
+    ModelInfo,
+    TokenizeRequest,
+    TokenizeResult,
+    UniversalError,
+    Usage,
+    batched,
+)
+from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.devices import has_native_bfloat16, pick_device, pick_dtype, use_threads
 from universal_text.encoder.batches import cut_batches
 from universal_text.encoder.dense import build_steps
@@ -29,7 +42,7 @@ def estimate_tokens(request: EmbedRequest) -> int:
 
 
 class EncoderModel:
-    """Embeds texts and token ids with a transformer, a pooling and the layers behind it."""
+    """Embeds texts and token ids with a transformer, a pooling and the layers behind it; and shows its tokens."""
 
     def __init__(self, info: ModelInfo, options: EncoderOptions) -> None:
         """Load the model in the folder ``info.path``; raises LoadFailed."""
@@ -52,7 +65,9 @@ class EncoderModel:
         self._padding = _PADDING_ON_CPU if self._device.type == "cpu" else options.batch_tokens
         size = self._vectors([Row([0])]).shape[1]
         self._dimensions = layout.dimensions or size
-        self._reader = Reader(self._tokens, layout, vocabulary=vocabulary_of(self._transformer), size=size)
+        known = vocabulary_of(self._transformer)
+        self._reader = Reader(self._tokens, layout, vocabulary=known, size=size)
+        self._vocabulary = TokenizerVocabulary(self._tokens.tokenizer, known, frozenset())
 
     @batched(cost=estimate_tokens, budget=_WAITING_TOKENS)
     def embed(self, requests: list[EmbedRequest]) -> list[EmbedResult | UniversalError]:
@@ -67,6 +82,15 @@ class EncoderModel:
             answers.append(self._answer(request, rows, vectors[: len(rows)]))
             vectors = vectors[len(rows) :]
         return answers
+
+    def tokenize(self, request: TokenizeRequest) -> TokenizeResult:
+        """Return the tokens of a text; all of them, also where an embedding would read only the first."""
+        tokens = self._vocabulary.encode(request.text or "", special=request.add_special)
+        return self._vocabulary.tokenized(tokens, pieces=request.pieces)
+
+    def detokenize(self, request: DetokenizeRequest) -> DetokenizeResult:
+        """Return the text of tokens."""
+        return self._vocabulary.detokenized(request.tokens)
 
     def _answer(self, request: EmbedRequest, rows: Sequence[Row], vectors: Tensor) -> EmbedResult:
         """Cut and normalize (rows, size) as the request asks for it."""

@@ -18,7 +18,7 @@ class Tokens:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> None:
         """``max_length`` counts the special tokens too; None reads inputs of any length."""
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._prefix, self._suffix = _special_tokens(tokenizer)
         self.max_length = max_length
         self.padding: int = tokenizer.pad_token_id or 0
@@ -29,7 +29,7 @@ class Tokens:
         if not texts:
             return []
         limits = {"truncation": True, "max_length": self.max_length} if self.max_length else {}
-        encoded = self._tokenizer(
+        encoded = self.tokenizer(
             list(texts), padding=False, return_attention_mask=False, return_token_type_ids=False, **limits
         )
         found: list[list[int]] = encoded["input_ids"]
@@ -42,7 +42,7 @@ class Tokens:
         if (head or tail) and inner[: len(head)] == head and inner[len(inner) - len(tail) :] == tail:
             inner = inner[len(head) : len(inner) - len(tail)]
         if prompt:
-            inner = self._tokenizer(prompt, add_special_tokens=False)["input_ids"] + inner
+            inner = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] + inner
         return head + self._cut(inner) + tail
 
     def prompt_length(self, prompt: str) -> int:
@@ -52,13 +52,13 @@ class Tokens:
     def _measure(self, prompt: str) -> int:
         # As sentence-transformers measures it, which looks at no more than the last token: parity asks for it.
         ids = self.of_texts([prompt])[0]
-        return len(ids) - (bool(ids) and ids[-1] in self._tokenizer.all_special_ids)
+        return len(ids) - (bool(ids) and ids[-1] in self.tokenizer.all_special_ids)
 
     def _cut(self, ids: list[int]) -> list[int]:
         if self.max_length is None:
             return ids
         room = max(0, self.max_length - len(self._prefix) - len(self._suffix))
-        return ids[max(0, len(ids) - room) :] if self._tokenizer.truncation_side == "left" else ids[:room]
+        return ids[max(0, len(ids) - room) :] if self.tokenizer.truncation_side == "left" else ids[:room]
 
 
 def load_tokenizer(folder: str, *, lower_case: bool, trust_remote_code: bool) -> PreTrainedTokenizerBase:

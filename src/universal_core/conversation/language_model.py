@@ -1,0 +1,139 @@
+"""The tasks of a model that writes text, whatever computes underneath."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar
+
+from universal_core.conversation.answer import Answer
+from universal_core.conversation.engine import Engine
+from universal_core.conversation.job import Job, Sequence
+from universal_core.conversation.plain import PLAIN_STOPS
+from universal_core.conversation.prompt import Prompter
+from universal_core.conversation.sampling import Sampling
+from universal_core.conversation.settings import room_for, sampling_of
+from universal_core.conversation.vocabulary import Vocabulary
+from universal_core.errors import BadRequest
+from universal_core.messages import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    DetokenizeResult,
+    Event,
+    Finish,
+    GenerationRequest,
+    Text,
+    TokenizeRequest,
+    TokenizeResult,
+    Usage,
+)
+
+Value = TypeVar("Value")
+
+
+class LanguageModel(ABC):
+    """Answers ``chat``, ``complete``, ``tokenize`` and ``detokenize`` for many requests at once.
+
+    A plugin's model inherits from it and says which engine writes, and how an answer is begun. ``defaults`` are the
+    model's own settings of sampling, by the names of the request's fields.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, prompter: Prompter, defaults: dict[str, Any]) -> None:
+        self._vocabulary = vocabulary
+        self._prompter = prompter
+        self._defaults = defaults
+
+    @abstractmethod
+    async def _engine_for(self, request: GenerationRequest) -> tuple[Engine, int]:
+        """Return what writes the answer, and how many tokens prompt and answer may have together."""
+
+    @abstractmethod
+    def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
+        """Return an answer that is ready to be written; runs on a thread of its own."""
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        """Yield the assistant's next turn."""
+        stops = request.stop if self._prompter.has_template else (*request.stop, *PLAIN_STOPS)
+        begin = partial(self._begin_all, request, partial(self._prompter.read_chat, request), stops, "messages")
+        async with aclosing(self._write(request, begin)) as events:
+            async for event in events:
+                yield event
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """Yield what follows the prompt, after the prompt itself where ``echo`` asks for it."""
+        if request.echo and request.logprobs is not None:
+            raise BadRequest("echo cannot be combined with logprobs on this model", param="echo")
+        read = partial(self._prompter.read_text, request.prompt)
+        begin = partial(self._begin_all, request, read, request.stop, "prompt", continues=True)
+        async with aclosing(self._write(request, begin, echo=request.echo)) as events:
+            async for event in events:
+                yield event
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResult:
+        """Return the tokens of a text, or of a conversation as ``chat`` reads it."""
+
+        def read() -> TokenizeResult:
+            text = request.text
+            if text is None:
+                tokens = self._prompter.read_chat(request)
+            else:
+                tokens = self._vocabulary.encode(text, special=request.add_special)
+            return self._vocabulary.tokenized(tokens, pieces=request.pieces)
+
+        return await self._aside(read)
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResult:
+        """Return the text of tokens."""
+        return await self._aside(lambda: self._vocabulary.detokenized(request.tokens))
+
+    async def _aside(self, work: Callable[[], Value]) -> Value:
+        """Work in another thread: a long text takes long enough to hold up every stream."""
+        return await asyncio.to_thread(work)
+
+    async def _write(
+        self, request: GenerationRequest, begin: Callable[[int], list[Sequence]], *, echo: bool = False
+    ) -> AsyncGenerator[Event, None]:
+        engine, context = await self._engine_for(request)
+        answers = await self._aside(partial(begin, context))
+        prompt = answers[0].tokens
+        if echo:
+            given = getattr(request, "prompt", None)
+            shown = given if isinstance(given, str) else self._vocabulary.decode(prompt)
+            for index in range(request.n):
+                yield Text(text=shown, index=index)
+        if request.max_tokens == 0:
+            for index in range(request.n):
+                yield Finish(reason="length", index=index)
+            yield Usage(prompt_tokens=len(prompt))
+            return
+        async with aclosing(engine.stream(Job(answers, len(prompt)))) as events:
+            async for event in events:
+                yield event
+
+    def _begin_all(
+        self,
+        request: GenerationRequest,
+        read: Callable[[], list[int]],
+        stops: tuple[str, ...],
+        param: str,
+        context: int,
+        *,
+        continues: bool = False,
+    ) -> list[Sequence]:
+        """Read the prompt, check everything that can be checked before any work, and return the answers to write.
+
+        ``continues`` says that an answer goes on with the text of its prompt.
+        """
+        prompt = read()
+        if not prompt:
+            raise BadRequest("the prompt is empty", param=param)
+        limit = room_for(len(prompt), request.max_tokens, context, param)
+        before = prompt if continues else []
+        answers = [Answer(self._vocabulary, index=index, stops=stops, before=before) for index in range(request.n)]
+        return [self._begin(request, prompt, answer, limit) for answer in answers]
+
+    def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:
+        """Return the settings of an answer: what the request says, else what the model recommends."""
+        return sampling_of(request, self._defaults, self._vocabulary.size, answer.index)
