@@ -1,0 +1,1 @@
+"""Language models: prompt -> engine (scheduler, cache, decoder, sampler) -> events."""

@@ -1,0 +1,134 @@
+"""A loaded GGUF model that writes text: the tasks ``chat``, ``complete``, ``tokenize`` and ``detokenize``."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from universal_core import GenerationRequest, LoadFailed, ModelInfo, Progress
+from universal_core.conversation import Answer, ChatTemplate, Engine, LanguageModel, Prompter, Sequence
+from universal_gguf.context import Context, context_for
+from universal_gguf.generation.constraint import Grammars
+from universal_gguf.generation.contexts import Contexts, cells_for
+from universal_gguf.generation.guess import GuessedSequence, Lookup
+from universal_gguf.generation.sampling import Sampler
+from universal_gguf.header import Header, read_header
+from universal_gguf.library import Weights, offloaded_layers
+from universal_gguf.options import GenerationOptions
+from universal_gguf.quantization import Choice, choose, path_of
+
+log = logging.getLogger(__name__)
+
+_SAMPLING = {
+    "temperature": "general.sampling.temp",
+    "top_k": "general.sampling.top_k",
+    "top_p": "general.sampling.top_p",
+    "min_p": "general.sampling.min_p",
+    "repetition_penalty": "general.sampling.penalty_repeat",
+}
+
+
+def _unheard(progress: Progress) -> None:
+    """Tell nobody."""
+
+
+class GenerationModel(LanguageModel):
+    """Writes text for many requests at once."""
+
+    def __init__(
+        self, info: ModelInfo, options: GenerationOptions, report: Callable[[Progress], None] = _unheard
+    ) -> None:
+        choice, header = files_of(info)
+        self._info, self._options, self._choice, self._header = info, options, choice, header
+        context = self._context(options.n_ctx)
+        layers = offloaded_layers(options, header, choice.size, context.size)
+        self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
+        vocabulary = self._weights.vocabulary
+        super().__init__(vocabulary, Prompter(vocabulary, self._template()), self._recommended())
+        guesser = Lookup(options.lookup_tokens) if options.lookup_tokens else None
+        self._contexts = Contexts(self._weights, options, context.size, self._cells, guesser)
+        self._grammars = Grammars(vocabulary)
+
+    @property
+    def context(self) -> int:
+        """How many tokens prompt and answer may have together where a request asks for nothing."""
+        return self._contexts.size
+
+    def close(self) -> None:
+        """End the engines; what is still being written fails."""
+        self._contexts.close()
+        self._weights.close()
+
+    async def _engine_for(self, request: GenerationRequest) -> tuple[Engine, int]:
+        asked = request.n_ctx
+        if asked is None or asked <= self.context:
+            lane = self._contexts.usual
+            return lane.engine, min(asked or lane.size, lane.size)
+        # A larger context takes seconds to make, so it is made beside what runs.
+        size = self._context(asked).size
+        lane = await asyncio.to_thread(self._contexts.larger, size)
+        return lane.engine, size
+
+    def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
+        constraint = self._grammars.constraint_for(request)
+        sampler = Sampler(self._sampling(request, answer), prompt, constraint)
+        return GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
+
+    def _context(self, asked: int | None) -> Context:
+        options = self._options
+        context = context_for(
+            self._info,
+            self._header,
+            asked=asked,
+            file_size=self._choice.size,
+            device=options.device,
+            cache_type_k=options.cache_type_k,
+            cache_type_v=options.cache_type_v,
+            defaults=options.context_defaults,
+        )
+        if context.warning:
+            log.warning("%s: %s", self._info.id, context.warning)
+        return context
+
+    def _cells(self, size: int) -> int:
+        return cells_for(self._options, size, self._context(size).maximum)
+
+    def _template(self) -> ChatTemplate | None:
+        """Return the configured chat template, else the model's own, with its variants for tools."""
+        vocabulary = self._weights.vocabulary
+        source: str | dict[str, str] | None = _configured(self._options.chat_template)
+        if source is None and (own := self._weights.metadata("tokenizer.chat_template")):
+            tools = self._weights.metadata("tokenizer.chat_template.tool_use")
+            source = {"default": own, "tool_use": tools} if tools else own
+        return ChatTemplate(source, tokens=vocabulary.special_names()) if source else None
+
+    def _recommended(self) -> dict[str, Any]:
+        """Return the settings of sampling that the file recommends."""
+        found = {name: self._weights.metadata(key) for name, key in _SAMPLING.items()}
+        return {
+            name: int(float(value)) if name == "top_k" else float(value)
+            for name, value in found.items()
+            if value is not None
+        }
+
+
+def files_of(info: ModelInfo) -> tuple[Choice, Header]:
+    """Return which files are the model, and the header of the first. Raises LoadFailed, ModelNotFound."""
+    choice = choose(info)
+    if choice is None or info.path is None:
+        raise LoadFailed(f"the files of {info.id} are not on this machine")
+    return choice, read_header(path_of(info, choice.first))
+
+
+def _configured(option: str | None) -> str | None:
+    """Return a template that is given as text or as the path of a file."""
+    if option is None or "{" in option:
+        return option
+    path = Path(option).expanduser()
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise LoadFailed(
+            f"chat_template {option!r} is neither a template nor a readable file: {error.strerror}"
+        ) from None

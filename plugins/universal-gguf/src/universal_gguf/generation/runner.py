@@ -1,0 +1,113 @@
+"""One step of a model for a set of sequences: cache, decoder and threads put to work."""
+
+import threading
+import time
+from typing import Any
+
+from universal_core import InternalError
+from universal_core.conversation import Row, Sequence
+from universal_gguf.generation.cache import Cache
+from universal_gguf.generation.decoder import Decoder, Outcome, Piece
+from universal_gguf.generation.guess import Guesser, Guesses
+from universal_gguf.generation.pace import Pace
+from universal_gguf.threads import Threads
+
+
+class BatchRunner:
+    """Reads the tokens of all rows in one call of llama.cpp.
+
+    ``turn`` is held while it computes: contexts over the same weights share the same cores.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        cache: Cache,
+        pace: Pace,
+        threads: Threads,
+        turn: threading.Lock,
+        guesser: Guesser | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._cache = cache
+        self._pace = pace
+        self._threads = threads
+        self._turn = turn
+        self._guesser = guesser
+
+    def step(self, rows: list[Row]) -> list[Any]:
+        """Return the logits after each row, None where they are not wanted or nobody waits any more."""
+        guesses = self._guess(rows)
+        pieces = [self._piece(row, guessed) for row, guessed in zip(rows, guesses, strict=True)]
+        began = time.perf_counter()
+        with self._turn:
+            code = self._decoder.step(pieces)
+        if code != Outcome.DONE:
+            return self._failed(rows, code)
+        answers = sum(row.wanted and len(row.tokens) == 1 for row in rows)
+        prompt = sum(len(row.tokens) for row in rows) - answers
+        self._pace.observe(answers, prompt, time.perf_counter() - began)
+        self._threads.adapt(self._decoder)
+        return self._outcomes(rows, guesses)
+
+    def copy(self, source: Sequence, target: Sequence) -> None:
+        """Share what the source has read, which costs nothing."""
+        target.state = self._cache.fork(source.state)
+
+    def release(self, sequence: Sequence) -> None:
+        """Keep what the sequence has read, for those that begin alike."""
+        held, sequence.state = sequence.state, None
+        if held is not None:
+            self._cache.keep(held)
+        if self._guesser is not None:
+            self._guesser.forget(sequence)
+
+    def interrupt(self, wanted: bool) -> None:
+        """Let the running step end before its next operation."""
+        self._decoder.interrupt(wanted)
+
+    def _guess(self, rows: list[Row]) -> list[list[int]]:
+        """Return the tokens that each answer may go on with, where there is room to check them."""
+        found: list[list[int]] = [[] for _ in rows]
+        if self._guesser is None:
+            return found
+        taken = sum(len(row.tokens) for row in rows)
+        for place, row in enumerate(rows):
+            if row.wanted and row.sequence.written:
+                guesses = self._guesser.guess(row.sequence)
+                taken += len(guesses)
+                if taken > self._decoder.size or not self._cache.make_room(taken):
+                    break
+                found[place] = guesses
+        return found
+
+    def _piece(self, row: Row, guessed: list[int]) -> Piece:
+        held = row.sequence.state
+        position = row.sequence.read - len(row.tokens)
+        if len(held.tokens) > position:  # Guesses that turned out wrong.
+            self._cache.cut(held, position)
+        tokens = row.tokens + guessed
+        self._cache.extend(held, tokens)
+        return Piece(held.number, position, tokens, 1 + len(guessed) if row.wanted else 0)
+
+    def _outcomes(self, rows: list[Row], guesses: list[list[int]]) -> list[Any]:
+        count = sum(row.wanted for row in rows) + sum(map(len, guesses))
+        logits = self._decoder.logits(count) if count else None
+        outcomes: list[Any] = []
+        place = 0
+        for row, guessed in zip(rows, guesses, strict=True):
+            if logits is None or not row.wanted:
+                outcomes.append(None)
+                continue
+            after = logits[place : place + 1 + len(guessed)]
+            outcomes.append(Guesses(after, guessed) if guessed else after[0])
+            place += len(after)
+        return outcomes
+
+    def _failed(self, rows: list[Row], code: int) -> list[Any]:
+        for row in rows:
+            row.sequence.state.broken = True
+        if code == Outcome.ABORTED:
+            return [None] * len(rows)
+        reason = "found no room in its cache" if code == Outcome.FULL else f"ended with code {code}"
+        raise InternalError(f"llama_decode {reason} for a step of {sum(len(row.tokens) for row in rows)} tokens")

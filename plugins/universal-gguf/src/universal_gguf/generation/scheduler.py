@@ -1,0 +1,134 @@
+"""Who runs in the next step."""
+
+from collections import deque
+from itertools import count
+
+from universal_core.conversation import Row, Sequence
+from universal_gguf.generation.cache import Cache
+from universal_gguf.generation.pace import Pace
+
+
+class Turns:
+    """Up to ``slots`` sequences run, in steps of at most ``size`` tokens; further ones wait in order of arrival.
+
+    Every step reads the last token of each answer being written, and then prompts. A prompt that fits into one step is
+    read as soon as there is room: it holds the others up once. A longer one is read at the pace that they can bear.
+
+    When the cache is full, prefixes kept from finished answers go first. Then the youngest sequence pauses: it gives
+    its cells back, and begins again as soon as there is room, with its answer as far as it was written. The oldest
+    is never paused, and one alone always fits; so nothing waits for ever.
+    """
+
+    def __init__(self, cache: Cache, pace: Pace, *, slots: int, size: int) -> None:
+        self._cache = cache
+        self._pace = pace
+        self._slots = slots
+        self._size = size
+        self._numbers = count()
+        self._arrival: dict[Sequence, int] = {}
+        self._waiting: deque[Sequence] = deque()
+        self._reading: list[Sequence] = []
+        self._writing: list[Sequence] = []
+        self._long: set[Sequence] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self._arrival
+
+    def add(self, sequence: Sequence) -> None:
+        """Let a sequence take part as soon as there is room."""
+        self._arrival[sequence] = next(self._numbers)
+        if sequence.written:  # A further answer to a prompt that has been read.
+            self._waiting.appendleft(sequence)
+        else:
+            self._waiting.append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take a sequence out, wherever it is."""
+        if self._arrival.pop(sequence, None) is None:
+            return
+        self._long.discard(sequence)
+        for place in (self._waiting, self._reading, self._writing):
+            if sequence in place:
+                place.remove(sequence)
+
+    def plan(self) -> list[Row]:
+        """Return the rows of the next step; their tokens count as read from now on."""
+        self._admit()
+        rows = self._next_tokens()
+        return rows + self._prompts(len(rows))
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._reading) + len(self._writing) < self._slots:
+            sequence = self._waiting[0]
+            if (self._reading or self._writing) and not self._fits(sequence):
+                return
+            self._start(self._waiting.popleft())
+
+    def _fits(self, sequence: Sequence) -> bool:
+        known = len(sequence.state.tokens) if sequence.state else self._cache.longest(sequence.tokens)
+        # One cell more for each that runs, so that what just fits does not have to pause in the next step.
+        room = self._cache.available - len(self._reading) - len(self._writing)
+        return len(sequence.tokens) - known < room
+
+    def _start(self, sequence: Sequence) -> None:
+        if sequence.state is None:
+            sequence.state = self._cache.begin(sequence.tokens)
+        sequence.read = len(sequence.state.tokens)
+        if sequence.job is not None and not sequence.written:
+            sequence.job.cached_tokens = sequence.read
+        if sequence.unread == 1 and sequence.written:
+            self._writing.append(sequence)
+            return
+        self._reading.append(sequence)
+        if sequence.unread > self._size:
+            self._long.add(sequence)
+
+    def _next_tokens(self) -> list[Row]:
+        while not self._cache.make_room(len(self._writing)):
+            self._pause(self._youngest())
+        return [Row(sequence, sequence.take()) for sequence in self._writing]
+
+    def _prompts(self, taken: int) -> list[Row]:
+        rows: list[Row] = []
+        allowance = self._pace.allowance(taken)
+        for sequence in sorted(self._reading, key=lambda one: (one in self._long, self._arrival[one])):
+            most = min(self._size - taken, allowance if sequence in self._long else self._size, sequence.unread)
+            if most <= 0 or not self._room(sequence, taken + most, bool(rows)):
+                break
+            rows.append(Row(sequence, sequence.take(most), wanted=not sequence.unread))
+            taken += most
+            if sequence in self._long:
+                allowance -= most
+        for row in rows:
+            if row.wanted:
+                self._reading.remove(row.sequence)
+                self._long.discard(row.sequence)
+                self._writing.append(row.sequence)
+        return rows
+
+    def _room(self, sequence: Sequence, count: int, planned: bool) -> bool:
+        """Make room for a step of ``count`` tokens; what must pause for it has no share of the step yet."""
+        while not self._cache.make_room(count):
+            youngest = self._youngest()
+            if youngest in self._writing or (planned and youngest in self._reading):
+                return False
+            self._pause(youngest)
+            if youngest is sequence:
+                return False
+        return True
+
+    def _youngest(self) -> Sequence:
+        """Return who gives way next: who has cells without a turn, or else the last to come of those that run."""
+        waiting = [sequence for sequence in self._waiting if sequence.state]
+        return max(waiting or (*self._reading, *self._writing), key=self._arrival.__getitem__)
+
+    def _pause(self, sequence: Sequence) -> None:
+        self._cache.keep(sequence.state)
+        sequence.state, sequence.read = None, 0
+        if sequence in self._waiting:
+            return
+        (self._reading if sequence in self._reading else self._writing).remove(sequence)
+        self._long.discard(sequence)
+        self._waiting.appendleft(sequence)
