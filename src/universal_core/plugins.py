@@ -108,7 +108,9 @@ class Plugins:
         return [backend for _, found in self.ask_each("register_backends", only=name) for backend in found or ()]
 
     def find(self, ref: ModelRef) -> ModelInfo | None:
-        """Ask the sources for a model until one has it; an error of ours ends the search."""
+        """Ask the sources for a model, by its full name, until one has it; an error of ours ends the search."""
+        full = next((name for _, name in self.ask_each("expand_name", ref=ref) if name is not None), None)
+        ref = ref if full is None else ModelRef.parse(full)
         answers = self.ask_each("find_model", raising=UniversalError, ref=ref)
         return next((info for _, info in answers if info is not None), None)
 
