@@ -16,6 +16,8 @@ from universal_core.errors import (
 from universal_core.hookspecs import hookimpl
 from universal_core.messages import (
     SAMPLING_FIELDS,
+    AudioChunk,
+    AudioFormat,
     AudioPart,
     ChatMessage,
     ChatRequest,
@@ -27,6 +29,8 @@ from universal_core.messages import (
     FinishReason,
     GenerationRequest,
     ImagePart,
+    ListVoicesRequest,
+    ListVoicesResult,
     Message,
     Part,
     Reasoning,
@@ -34,6 +38,8 @@ from universal_core.messages import (
     ResponseFormat,
     Result,
     Role,
+    SpeakRequest,
+    Spoken,
     Text,
     TextPart,
     TokenAlternative,
@@ -42,6 +48,7 @@ from universal_core.messages import (
     ToolCall,
     ToolInvocation,
     Usage,
+    Voice,
 )
 from universal_core.models import (
     Backend,
@@ -60,6 +67,8 @@ API_VERSION = 1
 __all__ = [
     "API_VERSION",
     "SAMPLING_FIELDS",
+    "AudioChunk",
+    "AudioFormat",
     "AudioPart",
     "Backend",
     "BadRequest",
@@ -78,6 +87,8 @@ __all__ = [
     "ImagePart",
     "InsufficientMemory",
     "InternalError",
+    "ListVoicesRequest",
+    "ListVoicesResult",
     "LoadFailed",
     "MemoryEstimate",
     "Message",
@@ -93,6 +104,8 @@ __all__ = [
     "ResponseFormat",
     "Result",
     "Role",
+    "SpeakRequest",
+    "Spoken",
     "TaskNotSupported",
     "Text",
     "TextPart",
@@ -104,6 +117,7 @@ __all__ = [
     "UniversalError",
     "UnsupportedField",
     "Usage",
+    "Voice",
     "batched",
     "hookimpl",
 ]

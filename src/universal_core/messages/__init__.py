@@ -26,9 +26,20 @@ from universal_core.messages.generation import (
     TokenLogprob,
 )
 from universal_core.messages.message import Event, Message, Request, Result, Usage
+from universal_core.messages.speech import (
+    AudioChunk,
+    AudioFormat,
+    ListVoicesRequest,
+    ListVoicesResult,
+    SpeakRequest,
+    Spoken,
+    Voice,
+)
 
 __all__ = [
     "SAMPLING_FIELDS",
+    "AudioChunk",
+    "AudioFormat",
     "AudioPart",
     "ChatMessage",
     "ChatRequest",
@@ -40,6 +51,8 @@ __all__ = [
     "FinishReason",
     "GenerationRequest",
     "ImagePart",
+    "ListVoicesRequest",
+    "ListVoicesResult",
     "Message",
     "Part",
     "Reasoning",
@@ -47,6 +60,8 @@ __all__ = [
     "ResponseFormat",
     "Result",
     "Role",
+    "SpeakRequest",
+    "Spoken",
     "Text",
     "TextPart",
     "TokenAlternative",
@@ -55,4 +70,5 @@ __all__ = [
     "ToolCall",
     "ToolInvocation",
     "Usage",
+    "Voice",
 ]
