@@ -3,12 +3,15 @@
 from universal_core.http.body import decode, read_bytes, read_json
 from universal_core.http.calls import answer, collect, open_call, runtime_of
 from universal_core.http.errors import error_response
+from universal_core.http.form import Upload, read_form
 from universal_core.http.scope import caller, note, request_id
-from universal_core.http.stream import DONE, EventStream, comment, data, frames, until_disconnect
+from universal_core.http.stream import DONE, ByteStream, EventStream, comment, data, frames, until_disconnect
 
 __all__ = [
     "DONE",
+    "ByteStream",
     "EventStream",
+    "Upload",
     "answer",
     "caller",
     "collect",
@@ -20,6 +23,7 @@ __all__ = [
     "note",
     "open_call",
     "read_bytes",
+    "read_form",
     "read_json",
     "request_id",
     "runtime_of",

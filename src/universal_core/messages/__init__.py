@@ -35,6 +35,14 @@ from universal_core.messages.speech import (
     Spoken,
     Voice,
 )
+from universal_core.messages.transcription import (
+    Heard,
+    ListenRequest,
+    ListenResult,
+    Segment,
+    TranscribeRequest,
+    Word,
+)
 
 __all__ = [
     "SAMPLING_FIELDS",
@@ -50,9 +58,12 @@ __all__ = [
     "Finish",
     "FinishReason",
     "GenerationRequest",
+    "Heard",
     "ImagePart",
     "ListVoicesRequest",
     "ListVoicesResult",
+    "ListenRequest",
+    "ListenResult",
     "Message",
     "Part",
     "Reasoning",
@@ -60,6 +71,7 @@ __all__ = [
     "ResponseFormat",
     "Result",
     "Role",
+    "Segment",
     "SpeakRequest",
     "Spoken",
     "Text",
@@ -69,6 +81,8 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolInvocation",
+    "TranscribeRequest",
     "Usage",
     "Voice",
+    "Word",
 ]
