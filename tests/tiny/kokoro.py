@@ -12,7 +12,8 @@ from torch import Tensor
 
 VOICES = ("af_heart", "am_adam", "bf_emma", "ef_dora", "jf_alpha")
 PHONEMES = (
-    ";:,.!?\u2014\u2026\"()\u201c\u201d \u0303\u02a3\u02a5\u02a6\u02a8\u1d5d\uab67AIOQSTWY\u1d4aabcdefhijklmnopqrstuvwxyz"
+    ';:,.!?\u2014\u2026"()\u201c\u201d \u0303\u02a3\u02a5\u02a6\u02a8\u1d5d\uab67AIOQSTWY\u1d4a'
+    "abcdefhijklmnopqrstuvwxyz"
     "\u0251\u0250\u0252\u00e6\u03b2\u0254\u0255\u00e7\u0256\u00f0\u02a4\u0259\u025a\u025b\u025c\u025f\u0261\u0265\u0268"
     "\u026a\u029d\u026f\u0270\u014b\u0273\u0272\u0274\u00f8\u0278\u03b8\u0153\u0279\u027e\u027b\u0281\u027d\u0282\u0283"
     "\u0288\u02a7\u028a\u028b\u028c\u0263\u0264\u03c7\u028e\u0292\u0294\u02c8\u02cc\u02d0\u02b0\u02b2\u2193\u2192\u2197"
@@ -62,7 +63,7 @@ def kokoro_config(*, layers: int = 1, width: int = 64, longest: int = 4) -> dict
 
 
 def make_kokoro(path: Path, voices: Sequence[str] = VOICES, **sizes: int) -> Path:
-    """Write config.json, kokoro-v1_0.pth and voices/*.pt; the large weights are views of a few numbers, so it is small."""
+    """Write config.json, kokoro-v1_0.pth and voices/*.pt; the large weights are views of few numbers, to be small."""
     (path / "voices").mkdir(parents=True)
     (path / "config.json").write_text(json.dumps(kokoro_config(**sizes), ensure_ascii=False), "utf-8")
     weights = path / "kokoro-v1_0.pth"

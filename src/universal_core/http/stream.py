@@ -60,7 +60,7 @@ class ByteStream(Response):
         self._request = request
         self._pieces = pieces
         self._timings = timings
-        self._headers = [(b"content-type", media_type.encode())]
+        self._head = [(b"content-type", media_type.encode())]
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +98,7 @@ class ByteStream(Response):
     async def _send(self, send: Send, piece: bytes) -> None:
         if not self._started:
             self._started = True
-            headers = list(self._headers)
+            headers = list(self._head)
             if self._timings is not None:
                 headers.append((b"server-timing", server_timing(self._timings).encode()))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -112,7 +112,7 @@ class EventStream(ByteStream):
         self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None
     ) -> None:
         super().__init__(request, frames, "text/event-stream; charset=utf-8", timings)
-        self._headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        self._head += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
     async def _explain(self, send: Send, error: UniversalError) -> bool:
         await self._send(send, data(error.body()))

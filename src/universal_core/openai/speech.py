@@ -88,11 +88,16 @@ def check_text(text: str, param: str) -> str:
     """Return a text that can be spoken. Raises BadRequest for an empty one and one over the limit."""
     if not text.strip():
         raise BadRequest(f"{param}: expected a text to speak, got an empty one", param=param)
+    check_length(text, param)
+    return text
+
+
+def check_length(text: str, param: str) -> None:
+    """Raise BadRequest for a text over the limit."""
     if len(text) > MOST_CHARACTERS:
         raise BadRequest(
             f"{param}: at most {MOST_CHARACTERS} characters in one request, got {len(text)}; send several", param=param
         )
-    return text
 
 
 class AudioEvent(msgspec.Struct, frozen=True, tag="audio"):

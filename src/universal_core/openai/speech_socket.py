@@ -8,13 +8,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, decode, request_id, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
-from universal_core.openai.speech import DEFAULT_MODEL, PCM_RATE, DoneEvent, Seed, Speed, check_text
+from universal_core.openai.speech import DEFAULT_MODEL, PCM_RATE, DoneEvent, Seed, Speed, check_length
 from universal_core.router import Call
 from universal_core.runtime import Runtime
 
@@ -88,8 +88,7 @@ class Inbox:
         item: SpeechMessage | UniversalError
         try:
             item = decode(data, SpeechMessage)
-            if item.text:
-                check_text(item.text.strip() or ".", "text")
+            check_length(item.text, "text")
         except UniversalError as error:
             item = error
         try:
@@ -158,7 +157,8 @@ class SpeechSession:
     async def _answer(self, message: SpeechMessage) -> bool:
         """Speak what a message completes; return whether it is the client's last."""
         last = message.final and not message.text
-        self._text = check_text((self._text + message.text) or ".", "text") if message.text else self._text
+        self._text += message.text
+        check_length(self._text, "text")
         # Two FLAC recordings, one after the other, are not one; those of the other formats are, or can be made so.
         if self._text.strip() and (message.final or self._query.response_format != "flac"):
             await self._say(message)
@@ -212,6 +212,8 @@ async def stream(websocket: WebSocket) -> None:
         session = SpeechSession(websocket, SpeechQuery.of(websocket))
         await session.open()
         await session.run()
+    except WebSocketDisconnect:
+        return
     except UniversalError as error:
         event = ErrorEvent(error.message, error.code)
         await websocket.send_text(msgspec.json.encode(event).decode())

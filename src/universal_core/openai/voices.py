@@ -37,11 +37,9 @@ async def list_voices(request: Request) -> Response:
     call = await open_call(request, model, "list_voices", ListVoicesRequest())
     ((result,),) = await collect(request, [call])
     assert isinstance(result, ListVoicesResult)
-    voices = [
-        VoiceObject(id=voice.id, name=voice.name, language=voice.language, model=call.plan.name)
-        for voice in result.voices
-    ]
-    return answer(VoiceList(voices), [call])
+    # The model as the client names it: that is what it sends along with one of these.
+    found = [VoiceObject(id=voice.id, name=voice.name, language=voice.language, model=model) for voice in result.voices]
+    return answer(VoiceList(found), [call])
 
 
 @hookimpl

@@ -8,7 +8,6 @@ from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef
 
 TASKS = ("speak", "list_voices")
 KOKORO_REPOSITORY = "hexgrad/Kokoro-82M"
-PRELOAD = ("torch", "transformers", "universal_audio.speech.transformers_model")
 
 KOKORO = Backend(
     name="kokoro",
@@ -23,12 +22,18 @@ TRANSFORMERS = Backend(
     model="universal_audio.speech.transformers_model:SpeechModel",
     tasks=TASKS,
     options=SpeechOptions,
-    preload=PRELOAD,
+    preload=("torch", "transformers", "universal_audio.speech.transformers_model"),
     engine="pytorch",
 )
 
-_NEEDED = {KOKORO.name: "kokoro", TRANSFORMERS.name: "transformers"}
+_NEEDED = {KOKORO.name: ("kokoro", "sentencex"), TRANSFORMERS.name: ("transformers", "torch", "sentencex")}
 _SHORT_NAMES = {"kokoro": KOKORO_REPOSITORY, "kokoro-82m": KOKORO_REPOSITORY}
+_ARCHITECTURES = frozenset({"VitsModel", "SpeechT5ForTextToSpeech", "BarkModel"})
+_BESIDE_WEIGHTS = (
+    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer*.json", "vocab.*", "*.model", "special_tokens_map.json", "added_tokens.json"),
+    *("speaker_embeddings_path.json", "speaker_embeddings/*", "voices/*.npy", "vocoder/*"),
+)
 # What it takes to speak 510 phonemes, measured, with the libraries.
 _KOKORO_WORKING = 1024**3
 _WORKING = 768 * 1024**2
@@ -36,7 +41,7 @@ _WORKING = 768 * 1024**2
 
 def backends() -> Iterable[Backend]:
     """Return the text-to-speech backends whose libraries are installed."""
-    return tuple(backend for backend in (KOKORO, TRANSFORMERS) if find_spec(_NEEDED[backend.name]))
+    return tuple(backend for backend in (KOKORO, TRANSFORMERS) if all(map(find_spec, _NEEDED[backend.name])))
 
 
 def claims(info: ModelInfo) -> Iterable[Claim]:
@@ -70,5 +75,27 @@ def claim_kokoro(info: ModelInfo) -> Claim | None:
 
 
 def claim_transformers(info: ModelInfo) -> Claim | None:
-    """Offer to run what the text-to-audio pipeline of transformers loads."""
-    return None
+    """Offer to run what the text-to-audio pipeline of transformers loads and speaks with."""
+    architecture = next((name for name in info.architectures if name in _ARCHITECTURES), None)
+    weights = _weights(info)
+    if architecture is None or not weights:
+        return None
+    return Claim(
+        backend=TRANSFORMERS.name,
+        tasks=TASKS,
+        reason=f"config.json names the speech model {architecture}",
+        memory=MemoryEstimate(weights=info.size_of(*weights), working=_WORKING),
+        slots=SpeechOptions().slots,
+        fields=("seed", "speed") if architecture == "VitsModel" else ("seed",),
+        files=(*weights, *_BESIDE_WEIGHTS),
+    )
+
+
+def _weights(info: ModelInfo) -> tuple[str, ...]:
+    """Return the files of a model's weights: safetensors, or else .bin, which transformers reads as mere numbers."""
+    for suffix in ("safetensors", "bin"):
+        stem = "model" if suffix == "safetensors" else "pytorch_model"
+        files = info.matching(f"{stem}.{suffix}", f"{stem}-*.{suffix}", f"{stem}.{suffix}.index.json")
+        if found := tuple(file.name for file in files if "/" not in file.name):
+            return found
+    return ()

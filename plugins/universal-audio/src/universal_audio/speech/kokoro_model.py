@@ -1,6 +1,7 @@
 """Kokoro: phonemes and a voice into sound."""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -48,9 +49,7 @@ class KokoroModel:
         if info.path is None or weights is None:
             raise LoadFailed(f"{info.id} is not on this machine.")
         device = pick_device(options.device)
-        # A repository's name keeps KModel from asking the hub for what is given here.
-        model = KModel(repo_id="hexgrad/Kokoro-82M", config=str(folder / "config.json"), model=str(folder / weights))
-        self._model = model.to(device).eval()
+        self._model = _load(folder / "config.json", folder / weights).to(device).eval()
         self._device = device
         self._voices = ordered(path.stem for path in (folder / "voices").glob("*.pt"))
         self._folder = folder / "voices"
@@ -108,6 +107,14 @@ class KokoroModel:
             part = part.strip()
             if any(phoneme.isalpha() and phoneme in self._model.vocab for phoneme in part):
                 yield part
+
+
+def _load(config: Path, weights: Path) -> KModel:
+    with warnings.catch_warnings():
+        # The library builds its layers in ways that PyTorch warns of, and nobody who reads the log can heed that.
+        warnings.simplefilter("ignore")
+        # With the name of a repository, any, it does not warn that none was given.
+        return KModel(repo_id="hexgrad/Kokoro-82M", config=str(config), model=str(weights))
 
 
 def language_of(voice: str) -> str:

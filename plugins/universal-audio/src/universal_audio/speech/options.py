@@ -41,7 +41,5 @@ class SpeechOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "en"
     vocoder: Annotated[
         str | None,
-        Meta(
-            description="Folder or repository of the vocoder, for a model that makes spectrograms; none: its usual one."
-        ),
+        Meta(description="Folder or repository of the vocoder of a model that makes spectrograms; none: the usual."),
     ] = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 
 import msgspec
@@ -34,11 +34,11 @@ Say = Callable[[str, int], Utterance]
 
 async def narrate(
     request: SpeakRequest, say: Say, *, rate: int, language: str, thread: Executor
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Yield the recording of a request: chunks, then a Usage and a Spoken.
 
     ``rate`` is the model's samples per second. Each piece is a turn on the thread, between those of other requests; a
-    request that is cancelled ends with the piece being spoken. Raises BadRequest where nothing of the text can be spoken.
+    request that is cancelled ends with the piece being spoken. Raises BadRequest where there is nothing to speak.
     """
     text = request.text[: whole(request.text, language)] if request.unfinished else request.text
     encoder = Encoder(request.format, rate, request.sample_rate, name=request.text)
