@@ -124,7 +124,7 @@ async def _get(pool: httpcore2.AsyncConnectionPool, url: str, config: MediaConfi
     if urlsplit(url).scheme not in ("http", "https"):
         raise Forbidden(f"{param}: {_shown(url)} is neither http nor https", param=param)
     async with pool.stream("GET", url, headers={"accept": "*/*", "user-agent": "universal-runtime"}) as response:
-        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
         if response.status in _REDIRECTS and "location" in headers:
             return headers["location"]
         if response.status != 200:
@@ -160,7 +160,7 @@ class PublicOnly(httpcore2.AnyIOBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is the library's
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:

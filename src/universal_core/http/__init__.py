@@ -1,7 +1,7 @@
 """What plugins use to add endpoints: bodies read and checked, calls to models, streams, errors."""
 
-from universal_core.http.body import decode, read_bytes, read_json
-from universal_core.http.calls import answer, collect, open_call, runtime_of
+from universal_core.http.body import check, decode, read_bytes, read_json
+from universal_core.http.calls import answer, answer_text, collect, open_call, runtime_of
 from universal_core.http.errors import error_response
 from universal_core.http.form import Upload, read_form
 from universal_core.http.scope import caller, note, request_id
@@ -13,7 +13,9 @@ __all__ = [
     "EventStream",
     "Upload",
     "answer",
+    "answer_text",
     "caller",
+    "check",
     "collect",
     "comment",
     "data",

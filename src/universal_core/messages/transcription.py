@@ -91,7 +91,7 @@ class ListenRequest(Request, frozen=True, kw_only=True):
 class ListenResult(Result, frozen=True, kw_only=True):
     """What is finished of the audio, and a guess at the rest.
 
-    ``segments`` will not change; the first ``consumed`` samples are done with. ``partial`` is what the rest says so far.
+    ``segments`` will not change, the first ``consumed`` samples are done with, and ``partial`` is what the rest says.
     """
 
     segments: tuple[Segment, ...] = ()
