@@ -20,6 +20,7 @@ def info(*files: str, architectures: tuple[str, ...] = ()) -> ModelInfo:
         (info(architectures=("WhisperForConditionalGeneration",)), "audio"),
         (info(architectures=("Wav2Vec2ForCTC",)), "audio"),
         (info("kokoro-v1_0.pth"), "audio"),
+        (info(architectures=("VitsModel",)), "audio"),
         (info(architectures=("CLIPModel",)), "vision"),
         (info(architectures=("SiglipModel",)), "vision"),
         (info(architectures=("Dinov2Model",)), "vision"),
@@ -41,7 +42,7 @@ def test_what_looks_like_nothing_is_no_plugins() -> None:
     assert plugin_for_model(info("notes.txt", architectures=("Strange",))) is None
 
 
-@pytest.mark.parametrize(("task", "extra"), [("chat", "text"), ("embed", "text"), ("transcribe", "audio")])
+@pytest.mark.parametrize(("task", "extra"), [("chat", "text"), ("embed", "text"), ("transcribe", "audio"), ("speak", "audio")])
 def test_a_task_is_served_by_a_plugin_and_text_comes_before_its_alternatives(task: str, extra: str) -> None:
     found = plugin_for_task(task)
     assert found is not None

@@ -280,7 +280,7 @@ def test_every_hook_is_a_question_or_news_with_a_contract() -> None:
     specs = [value for value in vars(universal_core.hookspecs).values() if hasattr(value, "universal_spec")]
     names = {spec.__name__ for spec in specs}
     assert names == {
-        *("register_backends", "register_routes", "register_commands", "list_models", "find_model", "fetch_model"),
-        *("claim_model", "load_model", "run_task", "model_loaded", "model_unloaded"),
+        *("register_backends", "register_routes", "register_commands", "list_models", "expand_name", "find_model"),
+        *("fetch_model", "claim_model", "load_model", "run_task", "model_loaded", "model_unloaded"),
     }
     assert all(spec.__doc__ for spec in specs)

@@ -109,5 +109,6 @@ async def _head(reader: asyncio.StreamReader) -> bool:
 
 
 async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while size := int(await reader.readline(), 16):
+    # A server that hangs up leaves an answer without its end, which whoever reads it notices.
+    while size := int(await reader.readline() or b"0", 16):
         yield (await reader.readexactly(size + 2))[:-2]

@@ -29,9 +29,9 @@ KNOWN_PLUGINS = (
     KnownPlugin("diffusion", ("generate_image", "edit_image", "vary_image"), files=("model_index.json",)),
     KnownPlugin(
         "audio",
-        ("transcribe", "translate", "speak"),
+        ("transcribe", "translate", "listen", "speak", "list_voices"),
         files=("*vocabulary.json", "kokoro*.pth"),
-        architectures=("Whisper", "Wav2Vec2", "ForCTC", "SpeechSeq2Seq"),
+        architectures=("Whisper", "Wav2Vec2", "ForCTC", "SpeechSeq2Seq", "Vits", "SpeechT5", "Bark"),
     ),
     KnownPlugin(
         "vision",

@@ -41,6 +41,11 @@ def list_models() -> Iterable[ModelInfo]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
+def expand_name(ref: ModelRef) -> str | None:
+    """Return the full name that a short one stands for, such as ``kokoro``, or None for a name that is not yours."""
+
+
+@hookspec(firstresult=True)
 def find_model(ref: ModelRef) -> ModelInfo | None:
     """Return what is cheaply known of the model, or None where this source does not have it.
 

@@ -29,6 +29,10 @@ SERVER = (
     "universal_core.openai.tokens",
     "universal_core.openai.rerank",
     "universal_core.openai.embeddings",
+    "universal_core.openai.transcriptions",
+    "universal_core.openai.speech",
+    "universal_core.openai.speech_socket",
+    "universal_core.openai.voices",
     "universal_core.openai.completions",
     "universal_core.openai.chat",
 )
@@ -110,7 +114,9 @@ class Plugins:
         return [backend for _, found in self.ask_each("register_backends", only=name) for backend in found or ()]
 
     def find(self, ref: ModelRef) -> ModelInfo | None:
-        """Ask the sources for a model until one has it; an error of ours ends the search."""
+        """Ask the sources for a model, by its full name, until one has it; an error of ours ends the search."""
+        full = next((name for _, name in self.ask_each("expand_name", ref=ref) if name is not None), None)
+        ref = ref if full is None else ModelRef.parse(full)
         answers = self.ask_each("find_model", raising=UniversalError, ref=ref)
         return next((info for _, info in answers if info is not None), None)
 

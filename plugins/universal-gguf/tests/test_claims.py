@@ -201,11 +201,30 @@ def test_the_estimate_follows_its_formula(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(context, "free_memory", lambda device: 100 * GIB)
     memory = found(tmp_path).memory
     assert memory.weights == size
-    assert memory.working == int(1024 * token) + 512 * 3 * 4 + 128 * 2**20
+    assert memory.working == int(16 * 1024 * token) + 512 * 3 * 4 + 128 * 2**20
     monkeypatch.setattr(context, "free_memory", lambda device: 10**6)
     capped = memory_maximum(10**6, size, token)
     assert capped == 512
     assert found(tmp_path).memory.working == int(512 * token) + 512 * 3 * 4 + 128 * 2**20
+
+
+@pytest.mark.parametrize(("architecture", "cells"), [("bert", 0), ("qwen3", 1024)])
+def test_an_encoder_has_no_cache_and_a_decoder_that_pools_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, cells: int
+) -> None:
+    monkeypatch.setattr(context, "free_memory", lambda device: 100 * GIB)
+    write(tmp_path / "m-f16.gguf", architecture, lambda writer: writer.add_pooling_type(gguf.PoolingType.LAST))
+    token = 4 * 2 * (32 + 32) * 2 * OVERHEAD
+    assert found(tmp_path).memory.working == int(cells * token) + 2048 * (8 * 256 + 2 * 512) * 4 + 128 * 2**20
+
+
+def test_a_table_of_the_users_that_cannot_be_read_fails_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIVERSAL_CONFIG_FOLDER", str(tmp_path))
+    (tmp_path / "model_context_defaults.yaml").write_text("- nonsense")
+    write(tmp_path / "m-Q8_0.gguf", "llama")
+    assert found(tmp_path).memory.total > 0
 
 
 def remote(names: list[str], variant: str | None = None, **told: Any) -> ModelInfo:

@@ -14,6 +14,7 @@ from universal_gguf.context import (
     OVERHEAD,
     Context,
     bytes_per_token,
+    cells_for,
     choose_context,
     context_for,
     find_pattern,
@@ -78,6 +79,24 @@ def test_the_memory_maximum_follows_its_formula(
     available: int, file_size: int, per_token: float, expected: int | None
 ) -> None:
     assert memory_maximum(available, file_size, per_token) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "maximum", "asked", "expected"),
+    [
+        (1000, None, None, 16_000),
+        (100_000, None, None, 100_000),
+        (4096, 16_384, None, 16_384),
+        (4096, 2**20, None, 32_768),
+        (4096, 512, None, 4096),
+        (4096, 2**20, 8000, 8000),
+        (4096, 2**20, 10, 4096),
+    ],
+)
+def test_the_cache_has_room_for_every_slot_as_far_as_memory_goes(
+    size: int, maximum: int | None, asked: int | None, expected: int
+) -> None:
+    assert cells_for(size, maximum, slots=16, asked=asked) == expected
 
 
 def test_exact_names_come_before_wildcards_and_long_patterns_before_short_ones() -> None:

@@ -100,6 +100,19 @@ class HubConfig(Section, frozen=True, kw_only=True):
     timeout: Annotated[Seconds, Meta(description="Seconds to wait for the hub's answer about a model.")] = 10.0
 
 
+class MediaConfig(Section, frozen=True, kw_only=True):
+    """Images and recordings that a request names instead of sending them."""
+
+    roots: Annotated[
+        tuple[str, ...], Meta(description="Folders of this machine whose files requests may name; none means no file.")
+    ] = ()
+    fetch: Annotated[
+        bool, Meta(description="Fetch http and https URLs, from public addresses only; false refuses them.")
+    ] = True
+    max_bytes: Annotated[Count, Meta(description="Largest image or recording, in bytes.")] = 64 * 1024 * 1024
+    timeout: Annotated[Seconds, Meta(description="Seconds that fetching one may take.")] = 30.0
+
+
 class PluginsConfig(Section, frozen=True, kw_only=True):
     """Which plugins take part."""
 
@@ -141,6 +154,7 @@ class Config(Section, frozen=True, kw_only=True):
     workers: WorkersConfig = WorkersConfig()
     models: ModelsConfig = ModelsConfig()
     hub: HubConfig = HubConfig()
+    media: MediaConfig = MediaConfig()
     plugins: PluginsConfig = PluginsConfig()
     logging: LoggingConfig = LoggingConfig()
     model: dict[str, ModelConfig] = {}

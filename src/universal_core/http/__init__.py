@@ -1,16 +1,21 @@
 """What plugins use to add endpoints: bodies read and checked, calls to models, streams, errors."""
 
-from universal_core.http.body import decode, read_bytes, read_json
-from universal_core.http.calls import answer, collect, open_call, runtime_of
+from universal_core.http.body import check, decode, read_bytes, read_json
+from universal_core.http.calls import answer, answer_text, collect, open_call, runtime_of
 from universal_core.http.errors import error_response
+from universal_core.http.form import Upload, read_form
 from universal_core.http.scope import caller, note, request_id
-from universal_core.http.stream import DONE, EventStream, comment, data, frames, until_disconnect
+from universal_core.http.stream import DONE, ByteStream, EventStream, comment, data, frames, until_disconnect
 
 __all__ = [
     "DONE",
+    "ByteStream",
     "EventStream",
+    "Upload",
     "answer",
+    "answer_text",
     "caller",
+    "check",
     "collect",
     "comment",
     "data",
@@ -20,6 +25,7 @@ __all__ = [
     "note",
     "open_call",
     "read_bytes",
+    "read_form",
     "read_json",
     "request_id",
     "runtime_of",

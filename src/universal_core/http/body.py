@@ -49,6 +49,14 @@ def decode(data: bytes, type: type[Body]) -> Body:
         raise BadRequest(f"the body is not valid JSON: {error}") from None
 
 
+def check(values: dict[str, Any], type: type[Body]) -> Body:
+    """Return the fields of a form, whose values are texts, as ``type``. Raises BadRequest that names the field."""
+    try:
+        return msgspec.convert(values, type, strict=False)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), type) from None
+
+
 def _explained(message: str, type: Any) -> BadRequest:
     message, _, place = message.partition(" - at ")
     path = place.rpartition("`$")[2].strip("`").removeprefix(".")

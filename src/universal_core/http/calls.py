@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from universal_core.http.scope import caller, note, request_id
@@ -18,7 +18,7 @@ from universal_core.runtime import Runtime
 _encoder = msgspec.json.Encoder()
 
 
-def runtime_of(request: Request) -> Runtime:
+def runtime_of(request: HTTPConnection) -> Runtime:
     """Return the runtime that serves a request."""
     runtime: Runtime = request.app.state.runtime
     return runtime
@@ -53,10 +53,19 @@ async def _everything(call: Call) -> list[Message]:
         return [message async for batch in call.batches() for message in batch]
 
 
+def answer_text(text: str, calls: Sequence[Call], media_type: str) -> Response:
+    """Return a text that is no JSON as a response, with the times that its calls took."""
+    return Response(text.encode(), 200, _timed(calls), media_type=media_type)
+
+
 def answer(value: Any, calls: Sequence[Call] = (), headers: dict[str, str] | None = None) -> Response:
     """Return a value as a JSON response, with the times that its calls took: of several, the longest."""
-    headers = dict(headers or {})
-    if calls:
-        names = {name for call in calls for name in call.timings}
-        headers["server-timing"] = server_timing({n: max(call.timings.get(n, 0.0) for call in calls) for n in names})
+    headers = {**(headers or {}), **_timed(calls)}
     return Response(_encoder.encode(value), 200, headers, media_type="application/json")
+
+
+def _timed(calls: Sequence[Call]) -> dict[str, str]:
+    if not calls:
+        return {}
+    names = {name for call in calls for name in call.timings}
+    return {"server-timing": server_timing({n: max(call.timings.get(n, 0.0) for call in calls) for n in names})}

@@ -5,7 +5,7 @@ import time
 import uuid
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from universal_core.http.errors import defect, error_response
@@ -27,6 +27,8 @@ class RequestScope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with ``x-request-id`` and ``server-timing`` on the response."""
+        if scope["type"] == "websocket":
+            scope[ID] = _request_id(scope)
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,8 +82,8 @@ def _request_id(scope: Scope) -> str:
     return f"req_{uuid.uuid4().hex}"
 
 
-def request_id(request: Request) -> str:
-    """Return the id of a request."""
+def request_id(request: HTTPConnection) -> str:
+    """Return the id of a request, or of a WebSocket connection."""
     found: str = request.scope[ID]
     return found
 
@@ -91,7 +93,7 @@ def note(request: Request, **values: Any) -> None:
     request.scope[NOTES].update(values)
 
 
-def caller(request: Request) -> str:
+def caller(request: HTTPConnection) -> str:
     """Return who is asking, for fair turns: the API key, or else the address."""
     key = request.headers.get("authorization") or request.headers.get("x-api-key")
     return key or (request.client.host if request.client else "")

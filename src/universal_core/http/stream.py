@@ -1,4 +1,4 @@
-"""Server-sent events: sent as they come, kept alive while nothing comes, and stopped when the client goes."""
+"""Bytes and server-sent events: sent as they come, kept alive while none come, and stopped when the client goes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -47,23 +47,24 @@ async def frames(call: Call, write: Callable[[Sequence[Message]], bytes], keepal
         await call.__aexit__()
 
 
-class EventStream(Response):
-    """A response of server-sent events.
+class ByteStream(Response):
+    """A response whose bytes are sent as they are made.
 
-    Its headers go out with the first bytes, so that an error before them is answered with a status of its own; one
-    that comes later is the last event.
+    Its headers go out with the first bytes, so that an error before them is answered with a status of its own. One that
+    comes later cuts the response off, and the client sees that it is not complete.
     """
 
     def __init__(
-        self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None
+        self, request: Request, pieces: AsyncGenerator[bytes], media_type: str, timings: dict[str, float] | None = None
     ) -> None:
         self._request = request
-        self._frames = frames
+        self._pieces = pieces
         self._timings = timings
+        self._head = [(b"content-type", media_type.encode())]
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the events or the client end."""
+        """Send until the pieces or the client end."""
         try:
             await until_disconnect(self._request, self._send_all(send))
         except RequestAborted:
@@ -73,34 +74,49 @@ class EventStream(Response):
                 await error_response(error)(scope, receive, send)
                 return
             note(self._request, error=error.code)
-            await self._send(send, data(error.body()))
+            if not await self._explain(send, error):
+                return
         except Exception:
             if self._started:
-                await self._send(send, data(defect(request_id(self._request)).body()))
+                await self._explain(send, defect(request_id(self._request)))
             raise
         if self._started:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _explain(self, send: Send, error: UniversalError) -> bool:
+        """Tell of an error in the body, and return whether that was possible."""
+        return False
+
     async def _send_all(self, send: Send) -> None:
         try:
-            async for frame in self._frames:
-                if frame:
-                    await self._send(send, frame)
+            async for piece in self._pieces:
+                if piece:
+                    await self._send(send, piece)
         finally:
-            await self._frames.aclose()
+            await self._pieces.aclose()
 
-    async def _send(self, send: Send, frame: bytes) -> None:
+    async def _send(self, send: Send, piece: bytes) -> None:
         if not self._started:
             self._started = True
-            headers = [
-                (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-cache"),
-                (b"x-accel-buffering", b"no"),
-            ]
+            headers = list(self._head)
             if self._timings is not None:
                 headers.append((b"server-timing", server_timing(self._timings).encode()))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": frame, "more_body": True})
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+class EventStream(ByteStream):
+    """A response of server-sent events; an error that comes after the first bytes is the last event."""
+
+    def __init__(
+        self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None
+    ) -> None:
+        super().__init__(request, frames, "text/event-stream; charset=utf-8", timings)
+        self._head += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+    async def _explain(self, send: Send, error: UniversalError) -> bool:
+        await self._send(send, data(error.body()))
+        return True
 
 
 async def until_disconnect(request: Request, work: Awaitable[Value]) -> Value:

@@ -27,10 +27,29 @@ from universal_core.messages.generation import (
 )
 from universal_core.messages.message import Event, Message, Request, Result, Usage
 from universal_core.messages.rerank import RerankRequest, RerankResult
+from universal_core.messages.speech import (
+    AudioChunk,
+    AudioFormat,
+    ListVoicesRequest,
+    ListVoicesResult,
+    SpeakRequest,
+    Spoken,
+    Voice,
+)
 from universal_core.messages.tokens import DetokenizeRequest, DetokenizeResult, TokenizeRequest, TokenizeResult
+from universal_core.messages.transcription import (
+    Heard,
+    ListenRequest,
+    ListenResult,
+    Segment,
+    TranscribeRequest,
+    Word,
+)
 
 __all__ = [
     "SAMPLING_FIELDS",
+    "AudioChunk",
+    "AudioFormat",
     "AudioPart",
     "ChatMessage",
     "ChatRequest",
@@ -43,7 +62,12 @@ __all__ = [
     "Finish",
     "FinishReason",
     "GenerationRequest",
+    "Heard",
     "ImagePart",
+    "ListVoicesRequest",
+    "ListVoicesResult",
+    "ListenRequest",
+    "ListenResult",
     "Message",
     "Part",
     "Reasoning",
@@ -53,6 +77,9 @@ __all__ = [
     "ResponseFormat",
     "Result",
     "Role",
+    "Segment",
+    "SpeakRequest",
+    "Spoken",
     "Text",
     "TextPart",
     "TokenAlternative",
@@ -62,5 +89,8 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolInvocation",
+    "TranscribeRequest",
     "Usage",
+    "Voice",
+    "Word",
 ]

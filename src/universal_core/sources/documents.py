@@ -21,6 +21,7 @@ DOCUMENTS = (
 """Read whenever they are there: all that a claim may look at."""
 
 DOCUMENT_LIMIT = 16 * 1024 * 1024
+_LARGEST = 2**63
 _SKIPPED = re.compile(r"(^|/)\.")
 
 
@@ -29,9 +30,18 @@ def read_document(path: Path) -> Any:
     try:
         if path.stat().st_size > DOCUMENT_LIMIT:
             return None
-        return msgspec.json.decode(path.read_bytes())
+        return _portable(msgspec.json.decode(path.read_bytes()))
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def _portable(value: Any) -> Any:
+    """Return a value that can be sent to a worker: integers beyond 64 bits, as tokenizers have for no limit, as floats."""
+    if isinstance(value, dict):
+        return {key: _portable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_portable(inner) for inner in value]
+    return float(value) if isinstance(value, int) and not -_LARGEST <= value < _LARGEST else value
 
 
 def describe_folder(folder: Path, *, id: str, ref: ModelRef, source: str, revision: str | None = None) -> ModelInfo:

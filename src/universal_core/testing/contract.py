@@ -19,6 +19,7 @@ import pytest
 from universal_core.config import ModelConfig
 from universal_core.errors import UniversalError
 from universal_core.messages import (
+    AudioChunk,
     ChatMessage,
     ChatRequest,
     CompletionRequest,
@@ -27,11 +28,14 @@ from universal_core.messages import (
     EmbedResult,
     Finish,
     GenerationRequest,
+    ListVoicesRequest,
     Message,
     Request,
     RerankRequest,
     RerankResult,
     Result,
+    SpeakRequest,
+    Spoken,
     Text,
     TextPart,
     TokenizeRequest,
@@ -84,6 +88,8 @@ class BackendContract:
                 CompletionRequest(prompt="hello there", max_tokens=8),
                 CompletionRequest(prompt="something else", max_tokens=8),
             ),
+            "speak": (SpeakRequest(text="Hello there.", seed=1), SpeakRequest(text="Something else.", seed=1)),
+            "list_voices": (ListVoicesRequest(), ListVoicesRequest()),
             "embed": (EmbedRequest(input=("hello", "there")), EmbedRequest(input=("something else",))),
             "rerank": (
                 RerankRequest(query="hello", documents=("hello there", "something else", "")),
@@ -99,6 +105,8 @@ class BackendContract:
     def long_request(self, task: str) -> Request | None:
         """Return a request whose answer comes in many steps, None for a task that answers as a whole."""
         request = self.requests(task)[0]
+        if isinstance(request, SpeakRequest):
+            return msgspec.structs.replace(request, text="Hello there. " * 20)
         return msgspec.structs.replace(request, max_tokens=200) if isinstance(request, GenerationRequest) else None
 
     def test_the_claim_is_complete(self) -> None:
@@ -123,6 +131,8 @@ class BackendContract:
                 check_result(request, messages[0])
             if isinstance(request, GenerationRequest):
                 check_order(messages, request)
+            if isinstance(request, SpeakRequest):
+                check_recording(messages)
 
     def test_jobs_at_once_do_not_mix(self) -> None:
         """What two requests get together is what each gets alone."""
@@ -174,7 +184,8 @@ def content(messages: list[Message]) -> object:
     """Return what an answer says, however it was cut into events."""
     if isinstance(messages[0], Result):
         return messages[0]
-    return "".join(message.text for message in messages if isinstance(message, Text))
+    sound = b"".join(message.data for message in messages if isinstance(message, AudioChunk))
+    return sound or "".join(message.text for message in messages if isinstance(message, Text))
 
 
 def same(one: object, other: object) -> bool:
@@ -208,6 +219,15 @@ def check_order(messages: list[Message], request: GenerationRequest) -> None:
             assert index not in finished, f"{message!r} came after answer {index} had finished"
     assert finished == set(range(request.n)), f"answers {sorted(finished)} of {request.n} finished"
     assert usages <= 1, "usage is told once"
+
+
+def check_recording(messages: list[Message]) -> None:
+    """Assert that a recording is chunks of one rate, at most one Usage, and then a Spoken with its length."""
+    chunks = [message for message in messages if isinstance(message, AudioChunk)]
+    assert isinstance(messages[-1], Spoken), "a recording ends with Spoken"
+    assert len({chunk.sample_rate for chunk in chunks}) == 1, "a recording has one sample rate"
+    seconds = sum(len(chunk.data) for chunk in chunks) / 2 / chunks[0].sample_rate
+    assert abs(seconds - messages[-1].seconds) < 0.01, f"Spoken tells of {messages[-1].seconds} s, there are {seconds}"
 
 
 def check_result(request: Request, result: Message) -> None:

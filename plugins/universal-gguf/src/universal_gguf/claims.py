@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from universal_core import SAMPLING_FIELDS, Backend, Claim, LoadFailed, MemoryEstimate, ModelInfo
-from universal_gguf.architectures import kind_by_tag, kind_of
-from universal_gguf.context import bytes_per_token, context_for
+from universal_gguf.architectures import ENCODERS, kind_by_tag, kind_of
+from universal_gguf.context import Context, bytes_per_token, cells_for, choose_context, context_for
 from universal_gguf.header import Header, read_header
 from universal_gguf.options import PRELOAD, GenerationOptions, PooledOptions
 from universal_gguf.quantization import Choice, choose, path_of
@@ -138,24 +138,27 @@ def _reason(choice: Choice, facts: Facts, projector: str | None) -> str:
 def estimate(info: ModelInfo, choice: Choice, header: Header | None, backend: Backend) -> MemoryEstimate:
     """Return the bytes of the files, and of what running them takes beside them.
 
-    That is the context that would be chosen by default, at its bytes per token; the scores of one step, batch x
-    vocabulary x 4; and 128 MiB for the libraries. Of a file that is not here yet, a quarter of its size stands for
-    all of that.
+    That is the cache of the context that would be chosen by default, at its bytes per token, which an encoder has
+    not; what one step computes, for a writer the scores, batch x vocabulary x 4; and 128 MiB for the libraries. Of a
+    file that is not here yet, a quarter of its size stands for all of that.
     """
     weights = choice.size + (choice.projector_size if backend is GENERATION else 0)
     if header is None:
         return MemoryEstimate(weights=weights, working=int(choice.size * _UNKNOWN_SHARE) + _LIBRARIES)
     if backend is POOLED:
         inner = 8 * header.embedding_length + 2 * header.number("feed_forward_length")
-        return MemoryEstimate(weights=weights, working=PooledOptions().n_batch * inner * 4 + _LIBRARIES)
-    cache = int(_default_context(info, header, choice) * bytes_per_token(header))
-    scores = GenerationOptions().n_batch * header.vocabulary_size * 4
-    return MemoryEstimate(weights=weights, working=cache + scores + _LIBRARIES)
+        cells = 0 if header.architecture in ENCODERS else _default_context(info, header, choice).size
+        step = PooledOptions().n_batch * inner * 4
+    else:
+        context = _default_context(info, header, choice)
+        cells = cells_for(context.size, context.maximum, slots=GenerationOptions().slots)
+        step = GenerationOptions().n_batch * header.vocabulary_size * 4
+    return MemoryEstimate(weights=weights, working=int(cells * bytes_per_token(header)) + step + _LIBRARIES)
 
 
-def _default_context(info: ModelInfo, header: Header, choice: Choice) -> int:
+def _default_context(info: ModelInfo, header: Header, choice: Choice) -> Context:
     try:
-        return context_for(info, header, file_size=choice.size).size
+        return context_for(info, header, file_size=choice.size)
     except LoadFailed:
         # The user's own table cannot be read, which loading will say.
-        return header.context_length or 0
+        return choose_context(asked=None, trained=header.context_length)

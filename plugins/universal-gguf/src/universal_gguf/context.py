@@ -20,6 +20,9 @@ MEMORY_SHARE = 0.8
 OVERHEAD = 1.2
 """What a token takes beside its keys and values (masks, scores, padding), as a factor."""
 
+SLOT_TOKENS = 2048
+"""What a slot usually needs of the cache, in tokens."""
+
 FILE = "model_context_defaults.yaml"
 
 Patterns = Mapping[str, int]
@@ -95,6 +98,17 @@ def memory_maximum(available: int, file_size: int, bytes_per_token: float) -> in
         return None
     tokens = int((available * MEMORY_SHARE - file_size) / bytes_per_token)
     return max(LEAST, 1 << (tokens.bit_length() - 1)) if tokens > 0 else LEAST
+
+
+def cells_for(size: int, maximum: int | None, *, slots: int, asked: int | None = None) -> int:
+    """Return how many tokens the cache of a context has room for, all answers and kept beginnings together.
+
+    That is ``asked`` (the option cache_tokens), else 2,048 for every slot as far as memory goes; at least ``size``.
+    """
+    if asked is not None:
+        return max(size, asked)
+    wanted = slots * min(size, SLOT_TOKENS)
+    return max(size, wanted if maximum is None else min(wanted, maximum))
 
 
 def bytes_per_token(header: Header, type_k: str = "f16", type_v: str = "f16") -> float:

@@ -1,0 +1,45 @@
+"""The options of the text-to-speech backends."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Device = Annotated[
+    str,
+    Meta(
+        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
+        description="Where to run: auto, cpu, cuda, cuda:1 or mps; auto takes the fastest there is.",
+    ),
+]
+Threads = Annotated[
+    Annotated[int, Meta(ge=1)] | None,
+    Meta(description="Threads to compute with; none means one per core that the process may use."),
+]
+Slots = Annotated[int, Meta(ge=1, description="Texts that are spoken at the same time, a sentence of each in turn.")]
+
+
+class KokoroOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a Kokoro model is loaded and run."""
+
+    device: Device = "auto"
+    threads: Threads = None
+    slots: Slots = 8
+    voice: Annotated[
+        str, Meta(description="The voice, or mix of voices, of a request that names none.", min_length=1)
+    ] = "af_heart"
+
+
+class SpeechOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How another speech model is loaded and run."""
+
+    device: Device = "auto"
+    threads: Threads = None
+    slots: Slots = 8
+    language: Annotated[
+        str, Meta(description="The language that the model speaks, by which texts are cut into sentences.")
+    ] = "en"
+    vocoder: Annotated[
+        str | None,
+        Meta(description="Folder or repository of the vocoder of a model that makes spectrograms; none: the usual."),
+    ] = None

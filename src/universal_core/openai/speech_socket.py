@@ -1,0 +1,227 @@
+"""WS /v1/audio/speech/stream."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from universal_core.errors import QueueFull, UniversalError
+from universal_core.hookspecs import hookimpl
+from universal_core.http import caller, decode, request_id, runtime_of
+from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
+from universal_core.openai.speech import DEFAULT_MODEL, PCM_RATE, DoneEvent, Seed, Speed, check_length
+from universal_core.router import Call
+from universal_core.runtime import Runtime
+
+MOST_WAITING = 1024
+"""Messages that a client may be ahead of what is spoken."""
+
+REFUSED = 4000
+"""What is added to an error's HTTP status to make the code that a connection is closed with."""
+
+_LONGEST_REASON = 120
+
+
+class SpeechQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of the connection's URL: how everything on it is to be spoken."""
+
+    model: str = DEFAULT_MODEL
+    voice: str | None = None
+    response_format: AudioFormat = "pcm"
+    sample_rate: Annotated[int, Meta(ge=8000, le=48000)] = PCM_RATE
+    language: str | None = None
+    seed: Seed | None = None
+
+    @classmethod
+    def of(cls, websocket: WebSocket) -> "SpeechQuery":
+        """Read the query. Raises BadRequest."""
+        query: dict[str, str | int] = dict(websocket.query_params)
+        for name in ("sample_rate", "seed"):
+            text = str(query.get(name, ""))
+            if text.removeprefix("-").isdecimal():
+                query[name] = int(text)
+        return decode(msgspec.json.encode(query), cls)
+
+
+class SpeechMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client sends: text, and whether it is complete or goes on in the next message."""
+
+    text: str
+    speed: Speed = 1.0
+    final: bool = True
+
+    def joined(self, following: "SpeechMessage") -> "SpeechMessage | None":
+        """Return both as one, None where they cannot be: this one is complete, or the next is spoken differently."""
+        if self.final or self.speed != following.speed or not following.text:
+            return None
+        return SpeechMessage(text=self.text + following.text, speed=self.speed, final=following.final)
+
+
+class ErrorEvent(msgspec.Struct, frozen=True, tag="error"):
+    """What was wrong with a message."""
+
+    message: str
+    code: str | None
+
+
+class ClosedEvent(msgspec.Struct, frozen=True, tag="closed"):
+    """The end of the connection, as the client asked for it."""
+
+
+Sent = ErrorEvent | ClosedEvent | DoneEvent
+
+
+class Inbox:
+    """Messages that were read and not yet dealt with; those that belong together come out as one."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[SpeechMessage | UniversalError] = asyncio.Queue(MOST_WAITING)
+        self._held: SpeechMessage | UniversalError | None = None
+
+    def put(self, data: bytes) -> None:
+        """Add a message; what is wrong with it is told in its turn. Raises QueueFull."""
+        item: SpeechMessage | UniversalError
+        try:
+            item = decode(data, SpeechMessage)
+            check_length(item.text, "text")
+        except UniversalError as error:
+            item = error
+        try:
+            self._queue.put_nowait(item)
+        except asyncio.QueueFull:
+            raise QueueFull(f"more than {MOST_WAITING} messages wait to be spoken; send them slower") from None
+
+    async def next(self) -> SpeechMessage:
+        """Return the next message, with the text that has come since. Raises BadRequest for one that is wrong."""
+        item = self._held or await self._queue.get()
+        self._held = None
+        while isinstance(item, SpeechMessage) and not self._queue.empty():
+            following = self._queue.get_nowait()
+            joined = item.joined(following) if isinstance(following, SpeechMessage) else None
+            if joined is None:
+                self._held = following
+                break
+            item = joined
+        if isinstance(item, UniversalError):
+            raise item
+        return item
+
+
+class SpeechSession:
+    """One connection: text comes in pieces, and every sentence is spoken as soon as it is whole."""
+
+    def __init__(self, websocket: WebSocket, query: SpeechQuery) -> None:
+        self._websocket = websocket
+        self._runtime = runtime_of(websocket)
+        self._query = query
+        self._inbox = Inbox()
+        self._text = ""
+        self._seconds = 0.0
+        self._begun = False
+
+    async def open(self) -> None:
+        """Check what can be checked before there is a text. Raises what is wrong."""
+        await self._call("", SpeechMessage(text=""))
+
+    async def run(self) -> None:
+        """Speak until the client goes, or asks for the end. Raises QueueFull."""
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._speak())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _read(self) -> None:
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
+            self._inbox.put(message.get("bytes") or (message.get("text") or "").encode())
+
+    async def _speak(self) -> None:
+        over = False
+        while not over:
+            try:
+                over = await self._answer(await self._inbox.next())
+            except UniversalError as error:
+                self._begin()
+                await self._send(ErrorEvent(error.message, error.code))
+        await self._websocket.close()
+
+    async def _answer(self, message: SpeechMessage) -> bool:
+        """Speak what a message completes; return whether it is the client's last."""
+        last = message.final and not message.text
+        self._text += message.text
+        check_length(self._text, "text")
+        # Two FLAC recordings, one after the other, are not one; those of the other formats are, or can be made so.
+        if self._text.strip() and (message.final or self._query.response_format != "flac"):
+            await self._say(message)
+        if message.final and (self._begun or not last):
+            await self._send(DoneEvent(round(self._seconds, 3)))
+            self._begin()
+        if last:
+            await self._send(ClosedEvent())
+        return last
+
+    async def _say(self, message: SpeechMessage) -> None:
+        async with await self._call(self._text, message) as call, aclosing(call.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    if isinstance(event, AudioChunk):
+                        self._begun = True
+                        await self._websocket.send_bytes(event.data)
+                    elif isinstance(event, Spoken):
+                        self._seconds += event.seconds
+                        self._text = self._text[event.characters :]
+
+    async def _call(self, text: str, message: SpeechMessage) -> Call:
+        query, router = self._query, self._runtime.router
+        plan = await router.plan(query.model, "speak")
+        # What follows the header of a WAV recording is plain samples.
+        goes_on = self._begun and query.response_format == "wav"
+        request = SpeakRequest(
+            text=text,
+            voice=query.voice,
+            speed=message.speed,
+            language=query.language,
+            seed=query.seed,
+            format="pcm" if goes_on else query.response_format,
+            sample_rate=query.sample_rate,
+            unfinished=not message.final,
+        )
+        websocket = self._websocket
+        return router.call(plan, "speak", request, key=caller(websocket), request_id=request_id(websocket))
+
+    def _begin(self) -> None:
+        self._text, self._seconds, self._begun = "", 0.0, False
+
+    async def _send(self, event: Sent) -> None:
+        await self._websocket.send_text(msgspec.json.encode(event).decode())
+
+
+async def stream(websocket: WebSocket) -> None:
+    """Serve a connection; what is wrong with it from the start is told, and closes it."""
+    await websocket.accept()
+    try:
+        session = SpeechSession(websocket, SpeechQuery.of(websocket))
+        await session.open()
+        await session.run()
+    except WebSocketDisconnect:
+        return
+    except UniversalError as error:
+        event = ErrorEvent(error.message, error.code)
+        await websocket.send_text(msgspec.json.encode(event).decode())
+        reason = error.message.encode()[:_LONGEST_REASON].decode(errors="ignore")
+        await websocket.close(REFUSED + error.status, reason)
+
+
+@hookimpl
+def register_routes(runtime: Runtime) -> Iterable[BaseRoute]:
+    """Add the endpoint."""
+    return [WebSocketRoute("/v1/audio/speech/stream", stream)]
