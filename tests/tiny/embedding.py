@@ -1,23 +1,34 @@
 """Load an embedding model from a folder, ask it, and read the vectors of its answers."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy
 
 from tiny.folder import info_of
 from universal_core import EmbedRequest, EmbedResult
-from universal_text.encoder.model import EncoderModel
-from universal_text.encoder.options import EncoderOptions
+
+if TYPE_CHECKING:
+    from universal_text.encoder.model import EncoderModel
 
 
-def load(path: Path, **options: Any) -> EncoderModel:
+class Embeds(Protocol):
+    """A model with the task ``embed``, of whatever plugin."""
+
+    def embed(self, requests: list[EmbedRequest]) -> Sequence[EmbedResult | BaseException]: ...
+
+
+def load(path: Path, **options: Any) -> "EncoderModel":
     """Return the model in a folder, on the CPU in float32 unless the options say otherwise."""
+    from universal_text.encoder.model import EncoderModel
+    from universal_text.encoder.options import EncoderOptions
+
     return EncoderModel(info_of(path), EncoderOptions(**{"device": "cpu", "dtype": "float32", "threads": 1, **options}))
 
 
-def ask(model: EncoderModel, *inputs: str | tuple[int, ...], **fields: Any) -> EmbedResult:
+def ask(model: Embeds, *inputs: str | tuple[int, ...], **fields: Any) -> EmbedResult:
     """Return the result of one request alone, and raise the error that is in its place."""
     (answer,) = model.embed([EmbedRequest(input=inputs, **fields)])
     if isinstance(answer, BaseException):
@@ -30,7 +41,7 @@ def matrix(result: EmbedResult) -> Any:
     return numpy.frombuffer(result.vectors, "<f4").reshape(-1, result.dimensions)
 
 
-def vectors(model: EncoderModel, texts: list[str], **fields: Any) -> Any:
+def vectors(model: Embeds, texts: list[str], **fields: Any) -> Any:
     """Return the vectors of texts: (texts, dimensions)."""
     return matrix(ask(model, *texts, **fields))
 

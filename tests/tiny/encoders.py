@@ -12,6 +12,7 @@ from torch import nn
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertForSequenceClassification,
     BertModel,
     BertTokenizer,
     PreTrainedModel,
@@ -74,6 +75,15 @@ def make_bert(path: Path, *, masked_lm: bool = False, seed: int = 0) -> Path:
     tokenizer = wordpiece_tokenizer()
     config = _bert_config(len(tokenizer))
     return _save(path, BertForMaskedLM(config) if masked_lm else BertModel(config), tokenizer)
+
+
+def make_ranker(path: Path, *, seed: int = 0) -> Path:
+    """Write a BERT with a classifier of one label, which scores how well a document answers a query."""
+    torch.manual_seed(seed)
+    tokenizer = wordpiece_tokenizer()
+    config = _bert_config(len(tokenizer))
+    config.num_labels = 1
+    return _save(path, BertForSequenceClassification(config), tokenizer)
 
 
 def make_sentence_transformer(

@@ -245,6 +245,7 @@ def quantize(source: Path, target: Path, kind: str) -> Path:
     """Write ``source`` again in a quantization as llama.cpp names it: Q4_K_M, Q8_0, F16."""
     import llama_cpp
 
+    target.parent.mkdir(parents=True, exist_ok=True)
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
     parameters.nthread = 1
@@ -427,6 +428,7 @@ def _block(layer: int, shapes: dict[str, tuple[int, ...]], random: Random) -> Te
 @contextmanager
 def _writing(path: Path, architecture: str, tensors: Tensors) -> Iterator[gguf.GGUFWriter]:
     """Give a writer for the metadata, then write the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(f"tiny-{architecture}")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
@@ -518,6 +520,8 @@ def _add_bert(
     writer.add_mask_token_id(special["[MASK]"])
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(True)
+    # One [SEP] between a query and a document, the eos above, and not a second one.
+    writer.add_add_sep_token(False)
 
 
 def _marked(token: str) -> str:

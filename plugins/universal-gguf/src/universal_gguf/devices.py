@@ -9,7 +9,7 @@ import msgspec
 from llama_cpp._ggml import libggml
 
 _TYPES = ("cpu", "gpu", "integrated gpu", "accelerator", "several")
-_INSTALL = 'CMAKE_ARGS="-DGGML_{}=on" pip install --force-reinstall --no-binary llama-cpp-python llama-cpp-python=={}'
+_INSTALL = 'CMAKE_ARGS="-DGGML_{}=on" pip install --force-reinstall --no-cache-dir --no-deps llama-cpp-python=={}'
 
 INSTALL = {
     kind: _INSTALL.format(flag, llama_cpp.__version__)

@@ -124,7 +124,7 @@ def _load(
 
     def tell(fraction: float, _: Any) -> bool:
         nonlocal reported
-        if fraction >= reported + _REPORTED_STEP:
+        if fraction >= min(reported + _REPORTED_STEP, 1):
             reported = fraction
             report(Progress("loading", fraction))
         return True

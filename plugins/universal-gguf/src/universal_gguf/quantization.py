@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -93,14 +94,17 @@ def files_of(info: ModelInfo) -> dict[str, int]:
     path = Path(info.path or "")
     if len(info.files) != 1 or not files or not path.is_file():
         return files
-    beside = {entry.name: entry.stat().st_size for entry in os.scandir(path.parent) if _is_file(entry)}
+    beside = _beside(path)
     (own,) = files
     alone = all(is_other(name) or subject(name) == subject(own) for name in beside)
     return files | {name: size for name, size in beside.items() if _belongs(name, own, alone)}
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    return is_gguf(entry.name) and entry.is_file()
+def _beside(path: Path) -> dict[str, int]:
+    """Return the GGUF files of the folder that a file is in; nothing where the folder must not be listed."""
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if is_gguf(entry.name) and entry.is_file()}
+    return {}
 
 
 def _belongs(name: str, own: str, alone: bool) -> bool:

@@ -77,6 +77,7 @@ class Cache:
 
     def __init__(self, memory: Memory, cells: int, sequences: int, *, divisible: bool = True) -> None:
         self.size = cells
+        self.sequences = sequences
         self._memory = memory
         self._cells = Cells(cells)
         self._numbers = list(range(sequences - 1, -1, -1))
@@ -170,7 +171,7 @@ class Cache:
         most = len(tokens) - 1
         found: tuple[Held | None, int] = (None, 0)
         for held in [*self._kept, *self._running]:
-            length = min(_common(held.tokens, tokens), most)
+            length = min(common(held.tokens, tokens), most)
             if not self._divisible and (length < len(held.tokens) or held in self._running):
                 continue
             if length > found[1]:
@@ -182,11 +183,11 @@ def _view(numbers: "array[int]") -> NDArray[numpy.int32]:
     return numpy.frombuffer(numbers, numpy.int32) if numbers else numpy.empty(0, numpy.int32)
 
 
-def _common(one: "array[int]", other: "array[int]") -> int:
+def common(one: "array[int]", other: Sequence[int]) -> int:
     """Return how many tokens both begin with."""
     length = min(len(one), len(other))
     if not length or one[0] != other[0]:
         return 0
-    different = _view(one)[:length] != _view(other)[:length]
+    different = _view(one)[:length] != numpy.asarray(other[:length], numpy.int32)
     place = int(different.argmax())
     return place if different[place] else length

@@ -34,7 +34,6 @@ _TYPES = {
 
 _SCALING = {"none": 0, "linear": 1, "yarn": 2, "longrope": 3}
 _MOST_SEQUENCES = 256
-_SLOT_TOKENS = 2048
 
 
 class Lane:
@@ -134,17 +133,6 @@ def generation_parameters(options: GenerationOptions, cells: int) -> llama_cpp.l
 def sequences_of(options: GenerationOptions) -> int:
     """Return how many sequences a context has: those that run, and as many kept prefixes."""
     return min(2 * options.slots, _MOST_SEQUENCES)
-
-
-def cells_for(options: GenerationOptions, size: int, maximum: int | None) -> int:
-    """Return how many tokens a cache has room for: ``size``, and where memory allows 2,048 for every slot.
-
-    ``maximum`` is what memory has room for, None where that is not known.
-    """
-    if options.cache_tokens is not None:
-        return max(size, options.cache_tokens)
-    wanted = options.slots * min(size, _SLOT_TOKENS)
-    return max(size, wanted if maximum is None else min(wanted, maximum))
 
 
 def _set(parameters: llama_cpp.llama_context_params, options: GenerationOptions, name: str) -> None:

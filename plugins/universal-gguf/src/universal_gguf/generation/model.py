@@ -8,9 +8,10 @@ from typing import Any
 
 from universal_core import GenerationRequest, LoadFailed, ModelInfo, Progress
 from universal_core.conversation import Answer, ChatTemplate, Engine, LanguageModel, Prompter, Sequence
-from universal_gguf.context import Context, context_for
+from universal_gguf.context import Context, cells_for, context_for
 from universal_gguf.generation.constraint import Grammars
-from universal_gguf.generation.contexts import Contexts, cells_for
+from universal_gguf.generation.contexts import Contexts
+from universal_gguf.generation.draft import DraftModel
 from universal_gguf.generation.guess import GuessedSequence, Lookup
 from universal_gguf.generation.sampling import Sampler
 from universal_gguf.header import Header, read_header
@@ -46,8 +47,9 @@ class GenerationModel(LanguageModel):
         self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
         vocabulary = self._weights.vocabulary
         super().__init__(vocabulary, Prompter(vocabulary, self._template()), self._recommended())
-        guesser = Lookup(options.lookup_tokens) if options.lookup_tokens else None
-        self._contexts = Contexts(self._weights, options, context.size, self._cells, guesser)
+        self._draft = self._draft_model(context.size) if options.draft_model else None
+        lookup = Lookup(options.lookup_tokens) if options.lookup_tokens else None
+        self._contexts = Contexts(self._weights, options, context.size, self._cells, self._draft or lookup)
         self._grammars = Grammars(vocabulary)
 
     @property
@@ -58,6 +60,8 @@ class GenerationModel(LanguageModel):
     def close(self) -> None:
         """End the engines; what is still being written fails."""
         self._contexts.close()
+        if self._draft is not None:
+            self._draft.close()
         self._weights.close()
 
     async def _engine_for(self, request: GenerationRequest) -> tuple[Engine, int]:
@@ -92,7 +96,15 @@ class GenerationModel(LanguageModel):
         return context
 
     def _cells(self, size: int) -> int:
-        return cells_for(self._options, size, self._context(size).maximum)
+        maximum = self._context(size).maximum
+        return cells_for(size, maximum, slots=self._options.slots, asked=self._options.cache_tokens)
+
+    def _draft_model(self, size: int) -> DraftModel:
+        """Load the configured draft model: a path, or the name of a file beside the model's own."""
+        named = Path(self._options.draft_model or "").expanduser()
+        file = named if named.is_file() else path_of(self._info, self._choice.first).parent / named
+        read_header(file)
+        return DraftModel(file, self._options, self._weights.vocabulary, self._cells(size))
 
     def _template(self) -> ChatTemplate | None:
         """Return the configured chat template, else the model's own, with its variants for tools."""

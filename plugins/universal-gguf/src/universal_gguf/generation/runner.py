@@ -37,16 +37,17 @@ class BatchRunner:
 
     def step(self, rows: list[Row]) -> list[Any]:
         """Return the logits after each row, None where they are not wanted or nobody waits any more."""
-        guesses = self._guess(rows)
-        pieces = [self._piece(row, guessed) for row, guessed in zip(rows, guesses, strict=True)]
-        began = time.perf_counter()
         with self._turn:
+            guesses = self._guess(rows)
+            pieces = [self._piece(row, guessed) for row, guessed in zip(rows, guesses, strict=True)]
+            began = time.perf_counter()
             code = self._decoder.step(pieces)
+            seconds = time.perf_counter() - began
         if code != Outcome.DONE:
             return self._failed(rows, code)
         answers = sum(row.wanted and len(row.tokens) == 1 for row in rows)
         prompt = sum(len(row.tokens) for row in rows) - answers
-        self._pace.observe(answers, prompt, time.perf_counter() - began)
+        self._pace.observe(answers, prompt, seconds)
         self._threads.adapt(self._decoder)
         return self._outcomes(rows, guesses)
 
