@@ -53,7 +53,7 @@ QUICK = {
     "turn_prompt": 300,
     "documents": 64,
     "slots": 4,
-    "context": 4096,
+    "context": 8192,
 }
 
 

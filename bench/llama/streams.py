@@ -15,7 +15,9 @@ from vocabulary import TEMPLATE_TOKENS, text
 
 BESIDE = (LLAMA_SERVER,)
 STALL_GOAL, TURN_GOAL = 2.5, 0.15
-RUNNING_TOKENS = 2000
+RUNNING_TOKENS = 3500
+"""Enough for a server that reads a long prompt a few tokens at a step; both fit into the context together."""
+
 NORMAL_LINES = 64
 """Lines of the running stream before the long prompt is sent: a token is one line, and an empty one."""
 

@@ -105,6 +105,7 @@ class Engine:
         """End the thread; jobs that are not finished fail."""
         with self._news:
             self._closing = True
+            self._runner.interrupt(True)
             self._news.notify()
         if threading.current_thread() is not self._thread:
             self._thread.join()

@@ -45,8 +45,7 @@ class Weights:
         # A failed assertion would have a debugger print every thread's stack before the process ends.
         os.environ.setdefault("GGML_NO_BACKTRACE", "1")
         llama_cpp.llama_backend_init()
-        self.options = options
-        self.gpu_layers = gpu_layers
+        self._free = gpu_memory()
         self.pointer = _load(files, _model_parameters(options, gpu_layers), report)
         self.vocabulary = GgufVocabulary(self.pointer)
 
@@ -61,9 +60,9 @@ class Weights:
         return bool(llama_cpp.llama_model_is_recurrent(self.pointer) or llama_cpp.llama_model_is_hybrid(self.pointer))
 
     @property
-    def has_window(self) -> bool:
-        """Whether some layers look back over a window only."""
-        return bool(llama_cpp.llama_model_n_swa(self.pointer) > 0)
+    def window(self) -> int:
+        """How many tokens some layers look back over, 0 where all look back to the beginning."""
+        return int(llama_cpp.llama_model_n_swa(self.pointer))
 
     def metadata(self, key: str) -> str | None:
         """Return a value of the file's metadata as text, None where there is none."""
@@ -86,6 +85,10 @@ class Weights:
             )
         return context
 
+    def device_memory(self) -> int:
+        """Return how many bytes of accelerators went since the load began: what this model has there, by and large."""
+        return max(0, self._free - gpu_memory())
+
     def close(self) -> None:
         """Free the weights; every context over them must be closed already."""
         llama_cpp.llama_model_free(self.pointer)
@@ -98,6 +101,11 @@ def context_parameters(options: Options) -> llama_cpp.llama_context_params:
     parameters.no_perf = True
     parameters.offload_kqv = parameters.op_offload = options.device != "cpu"
     return parameters
+
+
+def gpu_memory() -> int:
+    """Return the free bytes of all accelerators together."""
+    return sum(device.free for device in devices() if device.is_gpu)
 
 
 def _model_parameters(options: Options, gpu_layers: int) -> llama_cpp.llama_model_params:
@@ -159,6 +167,5 @@ def offloaded_layers(options: Options, header: Header, file_size: int, context: 
         return ALL_LAYERS if options.n_gpu_layers < 0 else options.n_gpu_layers
     blocks = max(header.block_count, 1)
     layer = (file_size + context * bytes_per_token(header)) / blocks
-    free = sum(device.free for device in devices() if device.is_gpu) - _COMPUTING
-    fitting = int(free / layer)
+    fitting = int((gpu_memory() - _COMPUTING) / layer)
     return ALL_LAYERS if fitting > blocks else max(0, fitting)

@@ -43,7 +43,7 @@ class GenerationModel(LanguageModel):
         choice, header = files_of(info)
         self._info, self._options, self._choice, self._header = info, options, choice, header
         context = self._context(options.n_ctx)
-        layers = offloaded_layers(options, header, choice.size, context.size)
+        layers = offloaded_layers(options, header, choice.size, self._cells(context.size))
         self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
         vocabulary = self._weights.vocabulary
         super().__init__(vocabulary, Prompter(vocabulary, self._template()), self._recommended())
@@ -56,6 +56,10 @@ class GenerationModel(LanguageModel):
     def context(self) -> int:
         """How many tokens prompt and answer may have together where a request asks for nothing."""
         return self._contexts.size
+
+    def device_memory(self) -> int:
+        """Return the bytes that the model has on accelerators."""
+        return self._weights.device_memory()
 
     def close(self) -> None:
         """End the engines; what is still being written fails."""
@@ -71,6 +75,8 @@ class GenerationModel(LanguageModel):
             return lane.engine, min(asked or lane.size, lane.size)
         # A larger context takes seconds to make, so it is made beside what runs.
         size = self._context(asked).size
+        if size <= self.context:  # Memory has no room for more.
+            return self._contexts.usual.engine, self.context
         lane = await asyncio.to_thread(self._contexts.larger, size)
         return lane.engine, size
 
