@@ -39,7 +39,7 @@ def start(setting: Setting) -> None:
 def _server(setting: Setting, name: str, file: Path) -> AbstractContextManager[Server]:
     if name == OURS:
         # Asked right away, as a client would; the request waits for the model.
-        return universal({"bench": (file, options_of(setting))}, load=False)
+        return universal({"bench": (file, options_of(setting))}, wait=False)
     return peer(setting, name, file)
 
 

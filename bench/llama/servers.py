@@ -46,15 +46,19 @@ def every(setting: Setting, file: Path, *, peers: tuple[str, ...] = PEERS) -> It
 
 
 @contextmanager
-def universal(models: Mapping[str, tuple[Path, Options]], *, load: bool = True) -> Iterator[Server]:
-    """Run ``universal serve`` with models under these names, each with its file and options."""
+def universal(models: Mapping[str, tuple[Path, Options]], *, wait: bool = True) -> Iterator[Server]:
+    """Run ``universal serve`` with models under these names, each with its file and options.
+
+    They are loaded from the start; without ``wait`` the server is given as soon as it listens.
+    """
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "universal.toml"
         settings.write_text("\n".join(_table(name, *of) for name, of in models.items()))
-        flags = ("--config", str(settings), "--pool-unload-timeout", "0", "--logging-access", "false")
+        flags = ["--config", str(settings), "--pool-unload-timeout", "0", "--logging-access", "false"]
+        flags += ["--models-preload", ",".join(models)]
         # The tests' servers are kept to one thread by this variable.
         with running_server(*flags, env={"OMP_NUM_THREADS": ""}) as server:
-            for name in models if load else ():
+            for name in models if wait else ():
                 answer = httpx.post(f"{server.url}/v1/models/load", json={"model": name}, timeout=LOAD_SECONDS)
                 if not answer.is_success:
                     raise RuntimeError(f"{name} was not loaded: {answer.text}\n{server.log}")

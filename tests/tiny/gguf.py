@@ -25,6 +25,8 @@ Random = Callable[..., NDArray[numpy.float32]]
 # Random weights much smaller than this repeat one token for ever.
 SPREAD = 0.1
 
+JUDGE = "<|im_start|>user\n{query} : {document}<|im_end|>\n<|im_start|>assistant\n"
+
 _CONTROL = {END, TURN, TURN_END, PAD}
 _EMBEDDING_TENSORS = {
     "embeddings.word_embeddings": "token_embd",
@@ -232,7 +234,8 @@ def make_gguf_bert(
 def make_gguf_from_transformers(path: Path, folder: Path, *, pooling: str | None = None) -> Path:
     """Write the Llama, Qwen3 or BERT in a folder of transformers as a GGUF file with the same weights.
 
-    ``pooling`` is how it embeds: mean, cls, last, or rank for a BERT with a classifier.
+    ``pooling`` is how it embeds: mean, cls, last, or rank. A BERT ranks by its classifier; of a decoder the tokens
+    "y" and "n" judge, as Qwen3's rerankers do with "yes" and "no", and :data:`JUDGE` asks them.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     weights = _weights(folder)
@@ -258,21 +261,20 @@ def quantize(source: Path, target: Path, kind: str) -> Path:
 def split(source: Path, folder: Path, parts: int) -> list[Path]:
     """Write ``source`` again as ``parts`` files, its tensors spread over them; return their paths in order."""
     reader = gguf.GGUFReader(source)
-    tensors = reader.tensors
-    folder.mkdir(parents=True, exist_ok=True)
-    architecture = str(reader.fields["general.architecture"].contents())
-    writer = gguf.GGUFWriter(folder / source.name, architecture, split_max_tensors=-(-len(tensors) // parts))
-    for name, field in reader.fields.items():
-        if not name.startswith("GGUF.") and name != "general.architecture":
-            inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-            writer.add_key_value(name, field.contents(), field.types[0], inner)
-    for tensor in tensors:
-        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    _finish(writer)
+    tensors = len(reader.tensors)
+    _finish(_copied(reader, folder / source.name, split_max_tensors=-(-tensors // parts)))
     written = sorted(folder.glob(f"{source.stem}-*-of-*.gguf"))
     if len(written) != parts:
-        raise ValueError(f"{len(tensors)} tensors make {len(written)} files, not {parts}")
+        raise ValueError(f"{tensors} tensors make {len(written)} files, not {parts}")
     return written
+
+
+def add_text(source: Path, target: Path, key: str, value: str) -> Path:
+    """Write ``source`` again with one more entry in its metadata."""
+    writer = _copied(gguf.GGUFReader(source), target)
+    writer.add_string(key, value)
+    _finish(writer)
+    return target
 
 
 def make_projector(
@@ -329,6 +331,9 @@ def _convert_decoder(path: Path, folder: Path, config: dict[str, Any], weights: 
         if config["model_type"] == "llama":
             for name, count in (("attn_q", heads), ("attn_k", key_value_heads)):
                 tensors[f"blk.{layer}.{name}.weight"] = _interleaved(tensors[f"blk.{layer}.{name}.weight"], count)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    if pooling == "rank":
+        tensors["cls.output.weight"] = weights["lm_head.weight"][tokenizer.convert_tokens_to_ids(["y", "n"])]
     with _writing(path, config["model_type"], tensors) as writer:
         _add_shape(
             writer,
@@ -338,7 +343,10 @@ def _convert_decoder(path: Path, folder: Path, config: dict[str, Any], weights: 
             config["intermediate_size"],
         )
         _add_attention(writer, heads, key_value_heads, width, config["rms_norm_eps"], _rope_base(config))
-        _add_byte_level(writer, PreTrainedTokenizerFast.from_pretrained(folder))
+        _add_byte_level(writer, tokenizer)
+        if pooling == "rank":
+            writer.add_classifier_output_labels(["y", "n"])
+            writer.add_string("tokenizer.chat_template.rerank", JUDGE)
         if pooling is not None:
             writer.add_pooling_type(gguf.PoolingType[pooling.upper()])
     return path
@@ -436,6 +444,19 @@ def _writing(path: Path, architecture: str, tensors: Tensors) -> Iterator[gguf.G
     for name, tensor in tensors.items():
         writer.add_tensor(name, numpy.ascontiguousarray(tensor, numpy.float32))
     _finish(writer)
+
+
+def _copied(reader: gguf.GGUFReader, target: Path, **options: Any) -> gguf.GGUFWriter:
+    """Return a writer that has all of a file's metadata and tensors."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    writer = gguf.GGUFWriter(target, str(reader.fields["general.architecture"].contents()), **options)
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(name, field.contents(), field.types[0], inner)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    return writer
 
 
 def _finish(writer: gguf.GGUFWriter) -> None:
