@@ -181,3 +181,10 @@ def test_sending_to_one_who_is_gone_does_nothing() -> None:
         assert wire.closed == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("number", [2**70, -(2**70)])
+def test_a_number_beyond_64_bits_is_the_requests_fault(number: int) -> None:
+    request = msgspec.structs.replace(chat_request("hi", 1), chat_template_kwargs={"deep": [{"number": number}]})
+    with pytest.raises(BadRequest, match="beyond 64 bits"):
+        pack(request)

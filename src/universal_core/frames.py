@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from universal_core.errors import Failure
+from universal_core.errors import BadRequest, Failure
 from universal_core.messages import Message
 from universal_core.models import Claim, ModelInfo, Progress
 
@@ -115,8 +115,14 @@ def encode(frame: AnyFrame) -> bytes:
 
 
 def pack(message: Message) -> tuple[str, msgspec.Raw]:
-    """Return the name of a message's class and the message's bytes, for a frame to carry."""
-    return _name_of(type(message)), msgspec.Raw(_encoder.encode(message))
+    """Return the name of a message's class and the message's bytes, for a frame to carry.
+
+    Raises BadRequest for a number beyond 64 bits, which JSON may have anywhere and no frame can carry.
+    """
+    try:
+        return _name_of(type(message)), msgspec.Raw(_encoder.encode(message))
+    except OverflowError:
+        raise BadRequest("a number of the request is beyond 64 bits; send a smaller one") from None
 
 
 def unpack(name: str, data: msgspec.Raw) -> Message:

@@ -187,12 +187,13 @@ class Worker:
             raise LoadFailed(f"loading {info.id} ended its worker process: {await self.exit_reason()}") from None
 
     def run(self, task: str, request: Request, request_id: str = "") -> Stream:
-        """Start a job. Raises WorkerDied where the process is gone."""
+        """Start a job. Raises WorkerDied where the process is gone, BadRequest for what no frame can carry."""
         if self.closed.is_set():
             raise self._death()
+        packed = pack(request)
         self._numbers += 1
         stream = self._streams[self._numbers] = Stream(self._numbers, self._protocol.send)
-        self._protocol.send(Run(self._numbers, task, *pack(request), request_id))
+        self._protocol.send(Run(self._numbers, task, *packed, request_id))
         return stream
 
     def _receive(self, frame: AnyFrame) -> None:
