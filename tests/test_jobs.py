@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -268,6 +268,23 @@ def test_something_that_is_no_event_is_the_models_defect(wrong: object, caplog: 
     assert messages == [Text(text="good")]
     assert failure.error == "InternalError"
     assert "expected str, an Event or a Result" in caplog.text
+
+
+@pytest.mark.parametrize("task", ["chat", "embed"])
+def test_an_event_that_no_frame_can_carry_fails_its_job(task: str, caplog: pytest.LogCaptureFixture) -> None:
+    wrong: Any = Text(text=cast(str, object()))
+
+    class Model:
+        def chat(self, request: ChatRequest) -> Iterator[Any]:
+            yield wrong
+
+        async def embed(self, request: EmbedRequest) -> AsyncIterator[Any]:
+            yield wrong
+
+    messages, failure = answer(Model(), task, REQUEST if task == "chat" else EMBED)
+    assert messages == []
+    assert failure.error == "InternalError"
+    assert "object" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["plain", "asynchronous"])

@@ -10,12 +10,17 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
+
 from universal_core.errors import Failure, InternalError, UniversalError
 from universal_core.execution import runs_on_loop
 from universal_core.frames import WINDOW, Batch, Emitted, Ended, Run, pack, unpack
 from universal_core.messages import Finish, GenerationRequest, Message, Text
 
 log = logging.getLogger(__name__)
+
+Packed = tuple[str, msgspec.Raw]
+"""An event as it goes into a frame: packed where the model made it, so that what cannot be packed fails its job."""
 
 
 class Outbox:
@@ -44,7 +49,7 @@ class Job:
         self.late = 0
         self._outbox = outbox
         self._credit = WINDOW
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[Packed] = deque()
         self._room = threading.Semaphore(WINDOW)
         self._drained = asyncio.Event()
         self._cancelled = False
@@ -112,15 +117,15 @@ class Job:
             answer = await answer
         if not isinstance(answer, AsyncIterator):
             for event in complete(answer, request):
-                self._put(event)
+                self._put(pack(event))
             return
         unfinished = _Unfinished(request)
         async with aclosing(answer):  # type: ignore[type-var]
             async for event in answer:
                 await self._settle()
-                self._put(unfinished.see(event))
+                self._put(pack(unfinished.see(event)))
         for event in unfinished.rest():
-            self._put(event)
+            self._put(pack(event))
 
     def _produce(self, ask: Callable[[], Any], request: Message, loop: asyncio.AbstractEventLoop) -> Any:
         """Forward what a plain method gives; runs on the model's thread. What turns out to be async is returned."""
@@ -137,14 +142,14 @@ class Job:
                     break
                 # As many as the reader has granted: the model waits for a slow reader.
                 self._room.acquire()
-                loop.call_soon_threadsafe(self._put, event)
+                loop.call_soon_threadsafe(self._put, pack(event))
                 if self._cancelled:
                     break
         finally:
             events.close()
         return None
 
-    def _put(self, event: Message) -> None:
+    def _put(self, event: Packed) -> None:
         if self._cancelled:
             return
         if self._credit > 0 and not self._waiting:
@@ -152,9 +157,9 @@ class Job:
         else:
             self._waiting.append(event)
 
-    def _forward(self, event: Message) -> None:
+    def _forward(self, event: Packed) -> None:
         self._credit -= 1
-        self._outbox.put(Emitted(self.number, *pack(event)))
+        self._outbox.put(Emitted(self.number, *event))
 
 
 class _Unfinished:
