@@ -261,7 +261,7 @@ def test_basic_fields_and_those_of_the_claim_pass() -> None:
         ({"response_format": ResponseFormat(type="json_object")}, "response_format"),
         ({"grammar": "root ::= x"}, "grammar"),
         (
-            {"messages": (ChatMessage(role="user", content=(ImagePart(url="data:,"),)),)},
+            {"messages": (ChatMessage(role="user", content=(ImagePart(data=b"x"),)),)},
             "messages[0].content[0].image_url",
         ),
         (

@@ -136,8 +136,8 @@ def user(*parts: str | ImagePart | AudioPart) -> ChatMessage:
     return ChatMessage(role="user", content=content)
 
 
-IMAGE = ImagePart(url="data:image/png;base64,AAAA")
-AUDIO = AudioPart(data="AAAA", format="wav")
+IMAGE = ImagePart(data=b"a picture")
+AUDIO = AudioPart(data=b"a recording", format="wav")
 
 
 def test_text_parts_are_one_text_and_others_make_a_list() -> None:

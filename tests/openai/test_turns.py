@@ -36,21 +36,19 @@ def test_the_developer_speaks_as_the_system() -> None:
 
 
 def test_a_turn_may_be_parts_of_several_kinds() -> None:
-    found = message(
-        role="user",
-        name="me",
-        content=[
-            {"type": "text", "text": "look: "},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,x", "detail": "low"}},
-            {"type": "image_url", "image_url": {"url": "http://x"}},
-            {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
-        ],
-    )
+    content = [
+        {"type": "text", "text": "look: "},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,x", "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "http://x"}},
+        {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
+    ]
+    body = decode(json.dumps({"messages": [{"role": "user", "name": "me", "content": content}]}).encode(), ChatBody)
+    (found,) = body.to_request({"messages[0].content[1].image_url.url": b"first"}).messages
     assert found.content == (
         TextPart(text="look: "),
-        ImagePart(url="data:image/png;base64,x", detail="low"),
-        ImagePart(url="http://x", detail="auto"),
-        AudioPart(data="eA==", format="wav"),
+        ImagePart(data=b"first", detail="low"),
+        ImagePart(data=b"", detail="auto"),
+        AudioPart(data=b"", format="wav"),
     )
     assert (found.text, found.name) == ("look: ", "me")
 

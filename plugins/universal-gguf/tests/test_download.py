@@ -64,3 +64,16 @@ def test_only_the_quantization_that_was_asked_for_is_downloaded(client: httpx.Cl
     assert (row["state"], row["backend"]) == ("cached", "gguf")
     assert hub.requests == []
     assert client.get("/v1/models").status_code == 200
+
+
+def test_a_damaged_file_says_what_is_wrong_and_the_server_goes_on(client: httpx.Client, hub: Hub) -> None:
+    damaged = {"page-Q8_0.gguf": b"<!DOCTYPE html><html>Please log in</html>", "cut-Q2_K.gguf": b"GGUF" + bytes(20)}
+    hub.add("org/Broken-GGUF", damaged)
+    for variant, words in (("Q8_0", "it is a web page"), ("Q2_K", "has version 0 of the GGUF format")):
+        response = client.post("/v1/models/load", json={"model": f"org/Broken-GGUF:{variant}"})
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (503, "model_load_failed")
+        assert words in error["message"]
+    rows = {row["id"]: row for row in client.get("/v1/models").json()["data"]}
+    assert rows["org/Broken-GGUF"]["backend"] == "gguf"
+    assert client.get("/health").status_code == 200

@@ -42,6 +42,10 @@ class Sequence:
         """How many tokens have not been handed out yet."""
         return len(self.tokens) - self.read
 
+    def portion(self, most: int) -> int:
+        """Return how many tokens to hand out next, where there is room for ``most``."""
+        return min(most, self.unread)
+
     def take(self, most: int = 1) -> list[int]:
         """Hand out the next tokens; they count as read from now on."""
         piece = self.tokens[self.read : self.read + most]

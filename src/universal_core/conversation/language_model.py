@@ -82,11 +82,15 @@ class LanguageModel(ABC):
                 tokens = self._vocabulary.encode(text, special=request.add_special)
             return self._vocabulary.tokenized(tokens, pieces=request.pieces)
 
-        return await self._aside(read)
+        return await self._prepare(request, read)
 
     async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResult:
         """Return the text of tokens."""
         return await self._aside(lambda: self._vocabulary.detokenized(request.tokens))
+
+    async def _prepare(self, request: GenerationRequest | TokenizeRequest, work: Callable[[], Value]) -> Value:
+        """Read a request's prompt in another thread; a plugin may have threads of its own for some requests."""
+        return await self._aside(work)
 
     async def _aside(self, work: Callable[[], Value]) -> Value:
         """Work in another thread: a long text takes long enough to hold up every stream."""
@@ -96,7 +100,7 @@ class LanguageModel(ABC):
         self, request: GenerationRequest, begin: Callable[[int], list[Sequence]], *, echo: bool = False
     ) -> AsyncGenerator[Event, None]:
         engine, context = await self._engine_for(request)
-        answers = await self._aside(partial(begin, context))
+        answers = await self._prepare(request, partial(begin, context))
         prompt = answers[0].tokens
         if echo:
             given = getattr(request, "prompt", None)

@@ -1,7 +1,7 @@
 """From a checked request to a model's answer, with all that HTTP adds: the caller, the log, a client that leaves."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from universal_core.http.scope import caller, note, request_id
 from universal_core.http.stream import server_timing, until_disconnect
 from universal_core.messages import Message
 from universal_core.messages import Request as TaskRequest
-from universal_core.router import Call
+from universal_core.router import Call, refuse_unsupported
 from universal_core.runtime import Runtime
 
 _encoder = msgspec.json.Encoder()
@@ -24,11 +24,24 @@ def runtime_of(request: HTTPConnection) -> Runtime:
     return runtime
 
 
-async def open_call(request: Request, model: str | None, task: str, message: TaskRequest) -> Call:
-    """Return the call that will answer; everything that can be refused beforehand has been."""
+async def open_call(
+    request: Request,
+    model: str | None,
+    task: str,
+    message: TaskRequest,
+    complete: Callable[[], Awaitable[TaskRequest]] | None = None,
+) -> Call:
+    """Return the call that will answer; everything that can be refused beforehand has been.
+
+    ``complete`` gives the whole message where that takes time, as fetching a picture does: only for a model that
+    honours what the message asks for.
+    """
     router = runtime_of(request).router
     plan = await router.plan(model, task)
     note(request, model=plan.name)
+    if complete is not None:
+        refuse_unsupported(message, plan.claim)
+        message = await until_disconnect(request, complete())
     return router.call(plan, task, message, key=caller(request), request_id=request_id(request))
 
 

@@ -16,16 +16,16 @@ class TextPart(Message, frozen=True, kw_only=True, tag="text"):
 
 
 class ImagePart(Message, frozen=True, kw_only=True, tag="image"):
-    """A picture by URL or data URL; ``detail`` is low, high or auto."""
+    """A picture as the bytes of its file, of whatever format; ``detail`` is low, high or auto."""
 
-    url: str
+    data: bytes
     detail: Literal["low", "high", "auto"] = "auto"
 
 
 class AudioPart(Message, frozen=True, kw_only=True, tag="audio"):
-    """A recording as base64 in a container format such as wav or mp3."""
+    """A recording as the bytes of its file; ``format`` is what the client calls it, such as wav or mp3."""
 
-    data: str
+    data: bytes
     format: str
 
 

@@ -15,7 +15,7 @@ from universal_core.http import EventStream, answer, collect, frames, open_call,
 from universal_core.messages import ChatRequest, ResponseFormat, Tool
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
 from universal_core.openai.generation import GenerationBody, Stamp
-from universal_core.openai.turns import Turn, messages_of
+from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, with_media
 from universal_core.runtime import Runtime
 
 
@@ -111,8 +111,11 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
     functions: list[Any] | None = None
     function_call: Any = None
 
-    def to_request(self) -> ChatRequest:
-        """Return the domain's request. Raises BadRequest, UnsupportedField."""
+    def to_request(self, media: Media = NO_MEDIA) -> ChatRequest:
+        """Return the domain's request; pictures and recordings that ``media`` lacks are empty.
+
+        Raises BadRequest, UnsupportedField.
+        """
         self._refuse()
         given = self.sampling()
         if self.max_completion_tokens is not None:
@@ -133,7 +136,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
                 "grammar and response_format both say what form the answer has; send one of them", param="grammar"
             )
         return ChatRequest(
-            messages=messages_of(self.messages),
+            messages=messages_of(self.messages, media),
             response_format=form,
             reasoning_effort=self.reasoning_effort,
             chat_template_kwargs=self.chat_template_kwargs or {},
@@ -169,7 +172,8 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
 async def create(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     body = await read_json(request, ChatBody)
-    call = await open_call(request, body.model, "chat", body.to_request())
+    complete = with_media(body.messages, body.to_request, runtime_of(request).config.media)
+    call = await open_call(request, body.model, "chat", body.to_request(), complete)
     stamp = Stamp.new("chatcmpl", call.plan.name)
     if body.stream:
         chunks = ChatChunks(stamp, body.n or 1, usage=body.wants_usage, logprobs=bool(body.logprobs))

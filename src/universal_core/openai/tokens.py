@@ -11,11 +11,11 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, collect, open_call, read_json
+from universal_core.http import answer, collect, open_call, read_json, runtime_of
 from universal_core.messages import DetokenizeRequest, DetokenizeResult, TokenizeRequest, TokenizeResult
 from universal_core.openai.chat import ToolBody
 from universal_core.openai.inputs import Token
-from universal_core.openai.turns import Turn, messages_of
+from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, with_media
 from universal_core.runtime import Runtime
 
 _OF_CONVERSATIONS = ("tools", "chat_template_kwargs", "add_generation_prompt", "continue_final_message")
@@ -37,20 +37,20 @@ class TokenizeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     return_token_strs: bool | None = None
     user: str | None = None
 
-    def to_request(self) -> TokenizeRequest:
-        """Return the domain's request. Raises BadRequest."""
+    def to_request(self, media: Media = NO_MEDIA) -> TokenizeRequest:
+        """Return the domain's request; pictures and recordings that ``media`` lacks are empty. Raises BadRequest."""
         given = [name for name in ("text", "prompt", "messages") if getattr(self, name) is not None]
         if len(given) != 1:
             found = f"got {' and '.join(given)}" if given else "got none of them"
             raise BadRequest(f"expected one of text, prompt (the same) and messages, {found}", param="text")
         pieces = bool(self.return_token_strs)
         if self.messages is not None:
-            return self._of_messages(self.messages, pieces)
+            return self._of_messages(self.messages, pieces, media)
         self._refuse(_OF_CONVERSATIONS, "only allowed with messages; leave it out")
         text = self.text if self.text is not None else self.prompt
         return TokenizeRequest(text=text, add_special=self.add_special_tokens is not False, pieces=pieces)
 
-    def _of_messages(self, turns: list[Turn], pieces: bool) -> TokenizeRequest:
+    def _of_messages(self, turns: list[Turn], pieces: bool, media: Media) -> TokenizeRequest:
         self._refuse(
             ("add_special_tokens",),
             "only allowed with text; a conversation has the tokens that a chat reads; leave it out",
@@ -62,7 +62,7 @@ class TokenizeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             if arguments.setdefault(name, getattr(self, name)) != getattr(self, name):
                 raise BadRequest(f"{name} and chat_template_kwargs.{name} differ; send one of them", param=name)
         return TokenizeRequest(
-            messages=messages_of(turns),
+            messages=messages_of(turns, media),
             tools=tuple(tool.to_tool() for tool in self.tools or ()),
             chat_template_kwargs=arguments,
             pieces=pieces,
@@ -105,7 +105,8 @@ class Detokenized(msgspec.Struct):
 async def tokenize(request: Request) -> Response:
     """Return the tokens of a text or of a conversation."""
     body = await read_json(request, TokenizeBody)
-    call = await open_call(request, body.model, "tokenize", body.to_request())
+    complete = with_media(body.messages or (), body.to_request, runtime_of(request).config.media)
+    call = await open_call(request, body.model, "tokenize", body.to_request(), complete)
     ((result,),) = await collect(request, [call])
     assert isinstance(result, TokenizeResult)
     pieces = result.pieces if body.return_token_strs else None

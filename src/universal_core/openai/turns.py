@@ -1,13 +1,22 @@
 """A conversation's turns as OpenAI writes them, and as the domain has them."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from universal_core.config import MediaConfig
 from universal_core.errors import BadRequest
+from universal_core.media import read_all
 from universal_core.messages import AudioPart, ChatMessage, ImagePart, Part, TextPart, ToolInvocation
+
+Media = Mapping[str, bytes]
+"""What pictures and recordings hold, by the names of the fields that say where they are."""
+
+NO_MEDIA: Media = {}
+
+Whole = TypeVar("Whole")
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,7 +28,7 @@ class TextContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     text: str
 
-    def to_part(self, place: str) -> Part:
+    def to_part(self, place: str, media: Media) -> Part:
         """Return the domain's part."""
         return TextPart(text=self.text)
 
@@ -29,7 +38,7 @@ class RefusalContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     refusal: str
 
-    def to_part(self, place: str) -> Part:
+    def to_part(self, place: str, media: Media) -> Part:
         """Return the words, which is all that a model can make of it."""
         return TextPart(text=self.refusal)
 
@@ -46,9 +55,14 @@ class ImageContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
     image_url: ImageUrl
 
-    def to_part(self, place: str) -> Part:
+    def to_part(self, place: str, media: Media) -> Part:
         """Return the domain's part."""
-        return ImagePart(url=self.image_url.url, detail=self.image_url.detail or "auto")
+        data = media.get(self.source(place)[0], b"")
+        return ImagePart(data=data, detail=self.image_url.detail or "auto")
+
+    def source(self, place: str) -> tuple[str, str]:
+        """Return the name of the field that says where the picture is, and what it says."""
+        return f"{place}.image_url.url", self.image_url.url
 
 
 class InputAudio(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,9 +77,14 @@ class AudioContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
     input_audio: InputAudio
 
-    def to_part(self, place: str) -> Part:
+    def to_part(self, place: str, media: Media) -> Part:
         """Return the domain's part."""
-        return AudioPart(data=self.input_audio.data, format=self.input_audio.format)
+        data = media.get(self.source(place)[0], b"")
+        return AudioPart(data=data, format=self.input_audio.format)
+
+    def source(self, place: str) -> tuple[str, str]:
+        """Return the name of the field that says where the recording is, and what it says."""
+        return f"{place}.input_audio.data", self.input_audio.data
 
 
 class FileContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="file", tag_field="type"):
@@ -73,7 +92,7 @@ class FileContent(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     file: dict[str, Any]
 
-    def to_part(self, place: str) -> Part:
+    def to_part(self, place: str, media: Media) -> Part:
         """Refuse it by name."""
         raise BadRequest(f"{place}: files are not supported; send their text as a text part", param=place)
 
@@ -111,7 +130,7 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     function_call: None = None
     annotations: list[Any] | None = None
 
-    def to_message(self, position: int) -> ChatMessage:
+    def to_message(self, position: int, media: Media) -> ChatMessage:
         """Return the domain's message. Raises BadRequest for a turn that lacks what its role needs."""
         place = f"messages[{position}]"
         if self.content is None and self.role != "assistant":
@@ -124,7 +143,7 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise BadRequest(f"{place}.tool_call_id is required for role tool", param=f"{place}.tool_call_id")
         return ChatMessage(
             role="system" if self.role == "developer" else self.role,
-            content=self._parts(place),
+            content=self._parts(place, media),
             name=self.name,
             reasoning=self.reasoning_content,
             tool_calls=tuple(
@@ -134,14 +153,36 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
             tool_call_id=self.tool_call_id,
         )
 
-    def _parts(self, place: str) -> tuple[Part, ...]:
+    def _parts(self, place: str, media: Media) -> tuple[Part, ...]:
         if isinstance(self.content, str):
             return (TextPart(text=self.content),)
         if self.content is None:
             return (TextPart(text=self.refusal),) if self.refusal else ()
-        return tuple(part.to_part(f"{place}.content[{at}]") for at, part in enumerate(self.content))
+        return tuple(part.to_part(f"{place}.content[{at}]", media) for at, part in enumerate(self.content))
 
 
-def messages_of(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:
-    """Return the domain's messages. Raises BadRequest that names the turn."""
-    return tuple(turn.to_message(position) for position, turn in enumerate(turns))
+def messages_of(turns: Sequence[Turn], media: Media) -> tuple[ChatMessage, ...]:
+    """Return the domain's messages; pictures and recordings that ``media`` lacks are empty.
+
+    Raises BadRequest that names the turn.
+    """
+    return tuple(turn.to_message(position, media) for position, turn in enumerate(turns))
+
+
+def with_media(
+    turns: Sequence[Turn], to_request: Callable[[Media], Whole], config: MediaConfig
+) -> Callable[[], Awaitable[Whole]] | None:
+    """Return what makes a request whole by reading its pictures and recordings, None where it has none."""
+    sources = dict(_sources(turns))
+
+    async def complete() -> Whole:
+        return to_request(await read_all(sources, config))
+
+    return complete if sources else None
+
+
+def _sources(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
+    for position, turn in enumerate(turns):
+        for at, part in enumerate(turn.content if isinstance(turn.content, list) else ()):
+            if isinstance(part, ImageContent | AudioContent):
+                yield part.source(f"messages[{position}].content[{at}]")

@@ -1,7 +1,7 @@
 """A backend that answers with what it was asked: for tests of everything around models, and as a reference.
 
 Its model ids are ``echo/NAME``; a name that contains ``slow``, ``fail`` or ``die`` makes it load slowly, fail to
-load, or die while it loads.
+load, or die while it loads; one with ``sees`` takes images and recordings, and says how many bytes each has.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ from universal_core import (
     RerankRequest,
     RerankResult,
     Text,
+    TextPart,
     TokenizeRequest,
     TokenizeResult,
     UniversalError,
@@ -71,7 +72,9 @@ class EchoModel:
     async def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
         """Repeat the last message; an async generator, so that many run at once."""
         count = 0
-        for word in self._words(request.messages[-1].text, request.max_tokens):
+        last = request.messages[-1]
+        sizes = "".join(f" {len(part.data)}" for part in last.content if not isinstance(part, TextPart))
+        for word in self._words(last.text + sizes, request.max_tokens):
             count += 1
             # Even without a delay the loop must turn, or no other job gets a turn.
             await asyncio.sleep(self._delay)
@@ -165,5 +168,8 @@ def claim_model(info: ModelInfo) -> Claim | None:
         reason="it is an echo model",
         memory=MemoryEstimate(weights=32_000_000),
         slots=4,
-        fields=("messages", *(set(SAMPLING_FIELDS) - {"logprobs", "n"})),
+        fields=(
+            *("messages", *(set(SAMPLING_FIELDS) - {"logprobs", "n"})),
+            *(("images", "audio") if "sees" in info.id else ()),
+        ),
     )

@@ -35,7 +35,7 @@ class _Lines:
         """Take a piece; a line goes out when it is whole."""
         if level != _CONTINUED:
             self._flush()
-            self._level = logging.DEBUG if interrupted.is_set() else _LEVELS.get(level, logging.DEBUG)
+            self._level = _LEVELS.get(level, logging.DEBUG)
         self._text += text.decode(errors="replace")
         if self._text.endswith("\n"):
             self._flush()
@@ -44,7 +44,7 @@ class _Lines:
         text, self._text = self._text.strip(), ""
         if not text or set(text) == {"."}:
             return
-        level = logging.DEBUG if _KNOWN in text else self._level
+        level = logging.DEBUG if _KNOWN in text or interrupted.is_set() else self._level
         log.log(level, "%s", text)
         kept = errors.get()
         if self._level >= logging.ERROR and kept is not None:
@@ -64,7 +64,7 @@ def route() -> None:
     if logging.getLogger().getEffectiveLevel() > logging.DEBUG and log.level == logging.NOTSET:
         log.setLevel(logging.WARNING)
     llama_cpp.llama_log_set(_callback, ctypes.c_void_p(0))
-    mtmd_cpp.mtmd_log_set(_callback, ctypes.c_void_p(0))
+    mtmd_cpp.mtmd_helper_log_set(_callback, ctypes.c_void_p(0))
 
 
 def collect_errors() -> deque[str]:

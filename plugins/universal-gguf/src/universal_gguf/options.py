@@ -52,7 +52,9 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     device: Device = "auto"
     n_ctx: ContextSize = None
-    slots: Annotated[int, Meta(ge=1, description="Answers that are written at the same time; more of them wait.")] = 16
+    slots: Annotated[
+        int, Meta(ge=1, le=256, description="Answers that are written at the same time; more of them wait.")
+    ] = 16
     cache_tokens: Annotated[
         Count | None,
         Meta(description="Tokens that all answers and kept beginnings share; none means it is worked out from n_ctx."),
@@ -128,7 +130,7 @@ class PooledOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     device: Device = "auto"
     n_ctx: ContextSize = None
     n_batch: Annotated[
-        int, Meta(ge=1, description="Tokens that go through the model at once, of all texts together.")
+        int, Meta(ge=1, description="Most tokens that go through the model at once, of all texts together.")
     ] = 2048
     n_gpu_layers: GpuLayers = None
     n_threads: Threads = None

@@ -51,6 +51,9 @@ class GgufVocabulary(Vocabulary):
 
     def decode_all(self, tokens: list[int]) -> str:
         """Return the text of tokens as the tokenizer itself puts them together, special ones included."""
+        if llama_cpp.llama_vocab_type(self.pointer) == llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            # Their pieces are the text itself; llama.cpp would take away spaces before a comma that stood there.
+            return b"".join(map(self._written, tokens)).decode(errors="replace")
         ids = (llama_cpp.llama_token * len(tokens))(*tokens)
         room = _PIECE * (1 + len(tokens))
         while True:
@@ -61,8 +64,8 @@ class GgufVocabulary(Vocabulary):
             room = -count
 
     def bytes_of(self, token: int) -> bytes:
-        """Return the bytes of one token, which may be a part of a character."""
-        return self._written(token)
+        """Return the bytes of one token, which may be a part of a character; none for a part of a picture."""
+        return self._written(token) if token >= 0 else b""
 
     def special_names(self) -> dict[str, str]:
         """Return how the special tokens are written, by the names that chat templates have for them."""

@@ -7,8 +7,8 @@ computed once and stored once, and the next turn of a conversation computes only
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy
 from numpy.typing import NDArray
@@ -18,22 +18,46 @@ class Memory(Protocol):
     """The part of a decoder that keeps what was read."""
 
     def copy(self, source: int, target: int, length: int = -1) -> None:
-        """Let ``target``, which is empty, share the first ``length`` tokens of ``source``, all by default."""
+        """Let ``target``, which is empty, share the first ``length`` positions of ``source``, all by default."""
 
     def cut(self, sequence: int, length: int = 0) -> bool:
-        """Forget what a sequence read after its first ``length`` tokens; False where its state cannot be cut."""
+        """Forget what a sequence read after its first ``length`` positions; False where its state cannot be cut."""
+
+    def reaches(self, sequence: int, length: int) -> bool:
+        """Whether all is there still that reading on after ``length`` positions of a sequence looks back at."""
+
+
+class Span(NamedTuple):
+    """A picture or a recording among tokens: how many of them it takes, and how many positions, which may be less."""
+
+    tokens: int
+    positions: int
 
 
 class Held:
-    """A sequence in the cache: its number there, the tokens that were read, and the cells that they are in."""
+    """A sequence in the cache: its number there, the tokens that were read, and the cells that they are in.
 
-    __slots__ = ("broken", "cells", "number", "tokens")
+    ``spans`` are the pictures and recordings among the tokens, by the places where they begin.
+    """
+
+    __slots__ = ("broken", "cells", "number", "spans", "tokens")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.tokens = array("i")
         self.cells = array("i")
+        self.spans: dict[int, Span] = {}
         self.broken = False
+
+    def position(self, length: int) -> int:
+        """Return the position after the first ``length`` tokens."""
+        passed = (span for place, span in self.spans.items() if place + span.tokens <= length)
+        return length - sum(span.tokens - span.positions for span in passed)
+
+    def whole(self, length: int) -> int:
+        """Return how many of the first ``length`` tokens are left where no picture or recording is divided."""
+        cut = (place for place, span in self.spans.items() if place < length < place + span.tokens)
+        return next(cut, length)
 
 
 class Cells:
@@ -60,12 +84,12 @@ class Cells:
         self._users[numbers] -= 1
         self.free.extend(numbers[self._users[numbers] == 0].tolist())
 
-    def used_by(self, held: Sequence[Held]) -> int:
-        """Return how many cells some sequences have together."""
+    def of(self, held: Iterable[Held]) -> NDArray[numpy.bool_]:
+        """Return for each cell whether one of some sequences has it."""
         used = numpy.zeros(len(self._users), numpy.bool_)
         for one in held:
             used[_view(one.cells)] = True
-        return int(used.sum())
+        return used
 
 
 class Cache:
@@ -89,11 +113,22 @@ class Cache:
     @property
     def available(self) -> int:
         """How many cells running sequences could still take: those that are free or only kept."""
-        return self.size - self._cells.used_by([*self._running])
+        return self.size - int(self._cells.of(self._running).sum())
 
-    def longest(self, tokens: Sequence[int]) -> int:
-        """Return how many of the tokens would not have to be computed."""
-        return self._best(array("i", tokens))[1]
+    @property
+    def has_number(self) -> bool:
+        """Whether one more sequence can run: a number is free, or only kept."""
+        return bool(self._numbers or self._kept)
+
+    def needed(self, tokens: Sequence[int]) -> int:
+        """Return how many of the available cells a sequence takes that reads all these tokens.
+
+        Those of a prefix that is only kept count: they are no longer available once it runs again.
+        """
+        source, length = self._best(array("i", tokens))
+        if source is None:
+            return len(tokens)
+        return len(tokens) - int(self._cells.of(self._running)[_view(source.cells[:length])].sum())
 
     def begin(self, tokens: Sequence[int]) -> Held:
         """Return a running sequence that has read the longest known prefix of ``tokens``, but never the last token.
@@ -104,17 +139,16 @@ class Cache:
         source, length = self._best(wanted)
         if source is None:
             return self._new()
-        if source in self._kept and length == len(source.tokens):
-            del self._kept[source]
-            self._running.add(source)
-            return source
-        if source in self._kept:
-            self._kept.move_to_end(source)
+        if source in self._running:
+            return self._copy(source, length)
+        if length == len(source.tokens) or not (self._numbers or len(self._kept) > 1):
+            return self._resume(source, length)
+        self._kept.move_to_end(source)
         return self._copy(source, length)
 
-    def fork(self, source: Held) -> Held:
-        """Return a running sequence that has read what ``source`` has."""
-        return self._copy(source, len(source.tokens))
+    def fork(self, source: Held) -> Held | None:
+        """Return a running sequence that has read what ``source`` has, None where all numbers run."""
+        return self._copy(source, len(source.tokens)) if self.has_number else None
 
     def extend(self, held: Held, tokens: Sequence[int]) -> None:
         """Count tokens as read; there must be room for them."""
@@ -123,7 +157,7 @@ class Cache:
 
     def cut(self, held: Held, length: int) -> None:
         """Forget what was read after the first ``length`` tokens."""
-        self._memory.cut(held.number, length)
+        self._memory.cut(held.number, held.position(length))
         self._cells.drop(held.cells[length:])
         del held.cells[length:], held.tokens[length:]
 
@@ -158,12 +192,18 @@ class Cache:
         self._running.add(held)
         return held
 
+    def _resume(self, kept: Held, length: int) -> Held:
+        del self._kept[kept]
+        self._running.add(kept)
+        if length < len(kept.tokens):
+            self.cut(kept, length)
+        return kept
+
     def _copy(self, source: Held, length: int) -> Held:
         held = self._new()
-        if source.number == held.number:  # The source was the one that made room; its cells are gone.
-            return held
-        self._memory.copy(source.number, held.number, length if length < len(source.tokens) else -1)
+        self._memory.copy(source.number, held.number, source.position(length) if length < len(source.tokens) else -1)
         held.tokens, held.cells = source.tokens[:length], source.cells[:length]
+        held.spans = {place: span for place, span in source.spans.items() if place < length}
         self._cells.share(held.cells)
         return held
 
@@ -171,10 +211,10 @@ class Cache:
         most = len(tokens) - 1
         found: tuple[Held | None, int] = (None, 0)
         for held in [*self._kept, *self._running]:
-            length = min(common(held.tokens, tokens), most)
+            length = held.whole(min(common(held.tokens, tokens), most))
             if not self._divisible and (length < len(held.tokens) or held in self._running):
                 continue
-            if length > found[1]:
+            if length > found[1] and self._memory.reaches(held.number, held.position(length)):
                 found = (held, length)
         return found
 

@@ -1,18 +1,22 @@
 """Answers in a form: what may come next by a JSON schema or a grammar."""
 
+import ctypes
 import json
 import threading
 from functools import cached_property
 
+import llama_cpp
 import numpy
+from llama_cpp import llama_cpp as binding
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.gbnf_to_lark import any_to_lark
-from llguidance.llamacpp import lltokenizer_from_vocab
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
 from universal_core import BadRequest, ChatRequest, GenerationRequest
 from universal_gguf.generation.sampling import Numbers
 from universal_gguf.vocabulary import GgufVocabulary
+
+_SPECIAL = b"\xff"
 
 
 class Grammars:
@@ -44,7 +48,25 @@ class Grammars:
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
-        return lltokenizer_from_vocab(self._vocabulary.pointer)
+        """What llguidance makes of a vocabulary; its own lltokenizer_from_vocab warns of old names at every token."""
+        vocabulary = self._vocabulary
+        return LLTokenizer.from_llamacpp(  # type: ignore[attr-defined, no-any-return]
+            tokens=[self._spelled(token) for token in range(vocabulary.size)],
+            vocab_ptr=vocabulary.pointer,
+            tokenize_fptr=ctypes.cast(binding._lib.llama_tokenize, ctypes.c_void_p).value,
+            eos_token=[token for token in range(vocabulary.size) if token in vocabulary.ends],
+        )
+
+    def _spelled(self, token: int) -> bytes:
+        """Return the bytes of a token, marked where no text of an answer may be written with it."""
+        written = self._vocabulary.bytes_of(token)
+        attributes = llama_cpp.llama_vocab_get_attr(self._vocabulary.pointer, token)
+        looks_special = written.startswith(b"<") and written.endswith(b">")
+        if attributes & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL or (
+            attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED and looks_special
+        ):
+            return _SPECIAL + written
+        return written
 
 
 class Follower:
@@ -70,5 +92,5 @@ def _from_text(text: str) -> str:
     """Return the grammar in llguidance's form: Lark as it is, and GBNF translated."""
     try:
         return str(LLMatcher.grammar_from_lark(any_to_lark(text)))
-    except ValueError as error:
+    except Exception as error:  # noqa: BLE001 - llguidance has no narrower class for GBNF that it cannot read
         raise BadRequest(f"grammar: {error}", param="grammar") from None

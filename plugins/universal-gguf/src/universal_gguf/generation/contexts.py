@@ -50,7 +50,7 @@ class Lane:
     ) -> None:
         self.size = size
         self._decoder = Decoder(weights, generation_parameters(options, cells))
-        divisible = not weights.is_recurrent and (options.swa_full or not weights.has_window)
+        divisible = not weights.is_recurrent and (options.swa_full or not weights.window)
         cache = Cache(self._decoder, self._decoder.cells, sequences_of(options), divisible=divisible)
         threads = Threads(options.n_threads, options.n_threads_batch)
         threads.apply(self._decoder)

@@ -11,6 +11,7 @@ from llama_cpp import llama_cpp as binding
 from numpy.typing import NDArray
 
 from universal_gguf import log
+from universal_gguf.generation.media import Medium
 from universal_gguf.library import Weights
 
 Logits = NDArray[numpy.float32]
@@ -47,6 +48,7 @@ class Decoder:
         parameters.abort_callback_data = ctypes.cast(self._stop, ctypes.c_void_p)
         self.pointer = weights.new_context(parameters)
         self._memory = llama_cpp.llama_get_memory(self.pointer)
+        self._window = weights.window
         self._allocate()
 
     @property
@@ -86,7 +88,34 @@ class Decoder:
             self._wanted[end - piece.wanted : end] = 1
             start = end
         self._batch.n_tokens = start
-        return int(llama_cpp.llama_decode(self.pointer, self._batch))
+        return self._decode(self._batch)
+
+    def see(self, sequence: int, position: int, medium: Medium, part: slice, *, wanted: bool) -> int:
+        """Read a part of a medium that begins at ``position``; return an Outcome or a negative code.
+
+        The part has at most ``size`` tokens; where ``wanted``, logits come for the last.
+        """
+        embeddings = numpy.ascontiguousarray(medium.embeddings[part], numpy.float32)
+        positions = numpy.ascontiguousarray((medium.positions + medium.slopes * position)[:, part], numpy.int32)
+        count = len(embeddings)
+        self._sequences[:count] = sequence
+        self._wanted[:count] = 0
+        self._wanted[count - 1] = wanted
+        batch = binding.llama_batch(
+            n_tokens=count,
+            embd=_as(embeddings, ctypes.c_float),
+            pos=_as(positions, ctypes.c_int32),
+            n_seq_id=self._batch.n_seq_id,
+            seq_id=self._batch.seq_id,
+            logits=self._batch.logits,
+        )
+        if medium.causal:
+            return self._decode(batch)
+        llama_cpp.llama_set_causal_attn(self.pointer, False)
+        try:
+            return self._decode(batch)
+        finally:
+            llama_cpp.llama_set_causal_attn(self.pointer, True)
 
     def logits(self, count: int) -> Logits:
         """Return the logits of the last step in the order in which they were wanted, ``[count, vocabulary]``.
@@ -97,12 +126,22 @@ class Decoder:
         return numpy.ctypeslib.as_array(pointer, (count, self.vocabulary_size))
 
     def copy(self, source: int, target: int, length: int = -1) -> None:
-        """Let ``target``, which is empty, share the first ``length`` tokens of ``source``, all by default."""
+        """Let ``target``, which is empty, share the first ``length`` positions of ``source``, all by default."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0 if length >= 0 else -1, length)
 
     def cut(self, sequence: int, length: int = 0) -> bool:
-        """Forget what a sequence read after its first ``length`` tokens; False where its state cannot be cut."""
+        """Forget what a sequence read after its first ``length`` positions; False where its state cannot be cut."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, length or -1, -1))
+
+    def reaches(self, sequence: int, length: int) -> bool:
+        """Whether all is there still that reading on after ``length`` positions of a sequence looks back at.
+
+        What lies behind the window of a sliding-window layer is overwritten, in a cache of full size too.
+        """
+        if not self._window:
+            return True
+        first = llama_cpp.llama_memory_seq_pos_min(self._memory, sequence)
+        return bool(first <= max(0, length - self._window))
 
     def use_threads(self, count: int, batch_count: int) -> None:
         """Compute with ``count`` threads, prompts with ``batch_count``."""
@@ -113,8 +152,15 @@ class Decoder:
         (log.interrupted.set if wanted else log.interrupted.clear)()
         self._stop[0] = b"\1" if wanted else b"\0"
 
+    def _decode(self, batch: llama_cpp.llama_batch) -> int:
+        code = int(llama_cpp.llama_decode(self.pointer, batch))
+        # Only the step that ends early may call that an error.
+        log.interrupted.clear()
+        return code
+
     def close(self) -> None:
         """Free the context."""
+        self.interrupt(False)
         llama_cpp.llama_free(self.pointer)
 
 

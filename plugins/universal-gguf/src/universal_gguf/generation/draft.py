@@ -8,6 +8,7 @@ from universal_core import LoadFailed, Progress
 from universal_core.conversation import Sequence
 from universal_gguf.generation.cache import Cache, Held, common
 from universal_gguf.generation.decoder import Decoder, Logits, Outcome, Piece
+from universal_gguf.generation.guess import GuessedSequence
 from universal_gguf.library import ALL_LAYERS, Weights, context_parameters
 from universal_gguf.options import GenerationOptions
 from universal_gguf.threads import Threads
@@ -45,6 +46,8 @@ class DraftModel:
 
     def guess(self, sequence: Sequence) -> list[int]:
         """Return what the small model goes on with; nothing while it has not caught up with a long prompt."""
+        if isinstance(sequence, GuessedSequence) and sequence.media:  # The small model does not see.
+            return []
         held = self._held.get(sequence)
         if held is None:
             if len(self._held) == self._cache.sequences:

@@ -3,16 +3,29 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from universal_core import GenerationRequest, LoadFailed, ModelInfo, Progress
-from universal_core.conversation import Answer, ChatTemplate, Engine, LanguageModel, Prompter, Sequence
+from universal_core import (
+    ChatRequest,
+    GenerationRequest,
+    InternalError,
+    LoadFailed,
+    ModelInfo,
+    Progress,
+    TokenizeRequest,
+    usable_cores,
+)
+from universal_core.conversation import Answer, ChatTemplate, Engine, LanguageModel, Sequence
 from universal_gguf.context import Context, cells_for, context_for
 from universal_gguf.generation.constraint import Grammars
 from universal_gguf.generation.contexts import Contexts
 from universal_gguf.generation.draft import DraftModel
 from universal_gguf.generation.guess import GuessedSequence, Lookup
+from universal_gguf.generation.media import MediaPrompt, media_in
+from universal_gguf.generation.projector import Projector
+from universal_gguf.generation.prompter import MediaPrompter
 from universal_gguf.generation.sampling import Sampler
 from universal_gguf.header import Header, read_header
 from universal_gguf.library import Weights, offloaded_layers
@@ -20,6 +33,11 @@ from universal_gguf.options import GenerationOptions
 from universal_gguf.quantization import Choice, choose, path_of
 
 log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+# One picture is decoded while another one is encoded.
+_LOOKING = 2
 
 _SAMPLING = {
     "temperature": "general.sampling.temp",
@@ -46,11 +64,15 @@ class GenerationModel(LanguageModel):
         layers = offloaded_layers(options, header, choice.size, self._cells(context.size))
         self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
         vocabulary = self._weights.vocabulary
-        super().__init__(vocabulary, Prompter(vocabulary, self._template()), self._recommended())
+        self._projector = self._load_projector()
+        self._looking = ThreadPoolExecutor(_LOOKING, "looking")
+        prompter = MediaPrompter(vocabulary, self._template(), self._projector, lambda: self.context)
+        super().__init__(vocabulary, prompter, self._recommended())
         self._draft = self._draft_model(context.size) if options.draft_model else None
         lookup = Lookup(options.lookup_tokens) if options.lookup_tokens else None
         self._contexts = Contexts(self._weights, options, context.size, self._cells, self._draft or lookup)
         self._grammars = Grammars(vocabulary)
+        self._closed = False
 
     @property
     def context(self) -> int:
@@ -63,12 +85,18 @@ class GenerationModel(LanguageModel):
 
     def close(self) -> None:
         """End the engines; what is still being written fails."""
+        self._closed = True
         self._contexts.close()
         if self._draft is not None:
             self._draft.close()
+        self._looking.shutdown(cancel_futures=True)
+        if self._projector is not None:
+            self._projector.close()
         self._weights.close()
 
     async def _engine_for(self, request: GenerationRequest) -> tuple[Engine, int]:
+        if self._closed:
+            raise InternalError("the model is being unloaded")
         asked = request.n_ctx
         if asked is None or asked <= self.context:
             lane = self._contexts.usual
@@ -80,10 +108,19 @@ class GenerationModel(LanguageModel):
         lane = await asyncio.to_thread(self._contexts.larger, size)
         return lane.engine, size
 
+    async def _prepare(self, request: GenerationRequest | TokenizeRequest, work: Callable[[], Value]) -> Value:
+        if isinstance(request, ChatRequest | TokenizeRequest) and media_in(request.messages):
+            # Looking at pictures takes seconds, and requests without any must not wait for a thread meanwhile.
+            return await asyncio.get_running_loop().run_in_executor(self._looking, work)
+        return await super()._prepare(request, work)
+
     def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
         constraint = self._grammars.constraint_for(request)
-        sampler = Sampler(self._sampling(request, answer), prompt, constraint)
-        return GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
+        media = prompt.media if isinstance(prompt, MediaPrompt) else {}
+        # What stands for a picture is no token that could be penalised.
+        tokens = [token for token in prompt if token >= 0] if media else prompt
+        sampler = Sampler(self._sampling(request, answer), tokens, constraint)
+        return GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
 
     def _context(self, asked: int | None) -> Context:
         options = self._options
@@ -107,10 +144,24 @@ class GenerationModel(LanguageModel):
 
     def _draft_model(self, size: int) -> DraftModel:
         """Load the configured draft model: a path, or the name of a file beside the model's own."""
-        named = Path(self._options.draft_model or "").expanduser()
-        file = named if named.is_file() else path_of(self._info, self._choice.first).parent / named
+        file = self._beside(self._options.draft_model or "")
         read_header(file)
         return DraftModel(file, self._options, self._weights.vocabulary, self._cells(size))
+
+    def _load_projector(self) -> Projector | None:
+        """Load what sees or hears: the file that the option names, by path or beside the model, else the one there."""
+        options, named = self._options, self._options.mmproj
+        beside = self._choice.projector
+        if named == "none" or (named is None and beside is None):
+            return None
+        file = self._beside(named) if named is not None else path_of(self._info, beside or "")
+        threads = options.n_threads_batch or options.n_threads or usable_cores()
+        return Projector(file, self._weights, threads=threads, use_gpu=options.device != "cpu", most=options.n_batch)
+
+    def _beside(self, name: str) -> Path:
+        """Return a file that is named by its path, or by its name in the model's folder."""
+        named = Path(name).expanduser()
+        return named if named.is_file() else path_of(self._info, self._choice.first).parent / named
 
     def _template(self) -> ChatTemplate | None:
         """Return the configured chat template, else the model's own, with its variants for tools."""

@@ -2,13 +2,13 @@
 
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from universal_core import InternalError
 from universal_core.conversation import Row, Sequence
 from universal_gguf.generation.cache import Cache
 from universal_gguf.generation.decoder import Decoder, Outcome, Piece
-from universal_gguf.generation.guess import Guesser, Guesses
+from universal_gguf.generation.guess import GuessedSequence, Guesser, Guesses
 from universal_gguf.generation.pace import Pace
 from universal_gguf.threads import Threads
 
@@ -36,7 +36,33 @@ class BatchRunner:
         self._guesser = guesser
 
     def step(self, rows: list[Row]) -> list[Any]:
-        """Return the logits after each row, None where they are not wanted or nobody waits any more."""
+        """Return the logits after each row, None where they are not wanted or nobody waits any more.
+
+        Pictures and recordings are read one by one before the rest.
+        """
+        seen = {place: self._see(row) for place, row in enumerate(rows) if row.tokens[0] < 0}
+        if not seen:
+            return self._read(rows)
+        others = [row for place, row in enumerate(rows) if place not in seen]
+        after = iter(self._read(others) if others else ())
+        return [seen[place] if place in seen else next(after) for place in range(len(rows))]
+
+    def _see(self, row: Row) -> Any:
+        """Read a part of a medium; return the logits after it, None where not wanted, or the exception it ended in."""
+        sequence, held = cast(GuessedSequence, row.sequence), row.sequence.state
+        end = sequence.read
+        place, medium = sequence.medium_at(end - len(row.tokens))
+        part = slice(end - len(row.tokens) - place, end - place)
+        with self._turn:
+            position = held.position(place)
+            held.spans[place] = medium.span
+            self._cache.extend(held, row.tokens)
+            code = self._decoder.see(held.number, position, medium, part, wanted=row.wanted)
+            if code == Outcome.DONE:
+                return self._decoder.logits(1)[0].copy() if row.wanted else None
+        return self._failure([row], code)
+
+    def _read(self, rows: list[Row]) -> list[Any]:
         with self._turn:
             guesses = self._guess(rows)
             pieces = [self._piece(row, guessed) for row, guessed in zip(rows, guesses, strict=True)]
@@ -44,7 +70,9 @@ class BatchRunner:
             code = self._decoder.step(pieces)
             seconds = time.perf_counter() - began
         if code != Outcome.DONE:
-            return self._failed(rows, code)
+            if failure := self._failure(rows, code):
+                raise failure
+            return [None] * len(rows)
         answers = sum(row.wanted and len(row.tokens) == 1 for row in rows)
         prompt = sum(len(row.tokens) for row in rows) - answers
         self._pace.observe(answers, prompt, seconds)
@@ -52,7 +80,7 @@ class BatchRunner:
         return self._outcomes(rows, guesses)
 
     def copy(self, source: Sequence, target: Sequence) -> None:
-        """Share what the source has read, which costs nothing."""
+        """Share what the source has read, which costs nothing; without a free number that waits for the turn to run."""
         target.state = self._cache.fork(source.state)
 
     def release(self, sequence: Sequence) -> None:
@@ -61,7 +89,8 @@ class BatchRunner:
         if held is not None:
             self._cache.keep(held)
         if self._guesser is not None:
-            self._guesser.forget(sequence)
+            with self._turn:
+                self._guesser.forget(sequence)
 
     def interrupt(self, wanted: bool) -> None:
         """Let the running step end before its next operation."""
@@ -84,12 +113,12 @@ class BatchRunner:
 
     def _piece(self, row: Row, guessed: list[int]) -> Piece:
         held = row.sequence.state
-        position = row.sequence.read - len(row.tokens)
-        if len(held.tokens) > position:  # Guesses that turned out wrong.
-            self._cache.cut(held, position)
+        length = row.sequence.read - len(row.tokens)
+        if len(held.tokens) > length:  # Guesses that turned out wrong.
+            self._cache.cut(held, length)
         tokens = row.tokens + guessed
         self._cache.extend(held, tokens)
-        return Piece(held.number, position, tokens, 1 + len(guessed) if row.wanted else 0)
+        return Piece(held.number, held.position(length), tokens, 1 + len(guessed) if row.wanted else 0)
 
     def _outcomes(self, rows: list[Row], guesses: list[list[int]]) -> list[Any]:
         count = sum(row.wanted for row in rows) + sum(map(len, guesses))
@@ -105,10 +134,11 @@ class BatchRunner:
             place += len(after)
         return outcomes
 
-    def _failed(self, rows: list[Row], code: int) -> list[Any]:
+    def _failure(self, rows: list[Row], code: int) -> InternalError | None:
+        """Return what to tell those whose step failed, None where nobody waits for it any more."""
         for row in rows:
             row.sequence.state.broken = True
         if code == Outcome.ABORTED:
-            return [None] * len(rows)
+            return None
         reason = "found no room in its cache" if code == Outcome.FULL else f"ended with code {code}"
-        raise InternalError(f"llama_decode {reason} for a step of {sum(len(row.tokens) for row in rows)} tokens")
+        return InternalError(f"llama_decode {reason} for a step of {sum(len(row.tokens) for row in rows)} tokens")

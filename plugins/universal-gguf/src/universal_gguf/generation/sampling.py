@@ -27,6 +27,7 @@ Numbers = NDArray[numpy.float32]
 Tokens = NDArray[numpy.intp]
 
 _BLOCKS = 64
+_ROW = 512
 _LIKELY = (1e-2, 1e-4, 1e-6, 0.0)
 
 
@@ -125,9 +126,7 @@ def draw(logits: Numbers, sampling: Sampling, number: float) -> int:
     if least > 0:
         left = numpy.flatnonzero(weights >= min(least, 1.0))
         weights, tokens = weights[left], left if tokens is None else tokens[left]
-    cumulative = weights.cumsum(dtype=numpy.float64)
-    # Only a token with a weight makes the sum grow, so only such a token can be the first to pass.
-    place = min(int(cumulative.searchsorted(cumulative[-1] * number, side="right")), len(weights) - 1)
+    place = passed(weights, number)
     return place if tokens is None else int(tokens[place])
 
 
@@ -138,14 +137,33 @@ def nucleus(weights: Numbers, share: float) -> float:
     """
     if share >= 1.0:
         return 0.0
-    wanted = share * float(weights.sum(dtype=numpy.float64))
+    wanted = share * float(weights.sum())
     for least in _LIKELY:
-        likely = weights[weights > least]
+        likely = weights[numpy.flatnonzero(weights > least)]
         if likely.sum(dtype=numpy.float64) >= wanted:
             break
     likely = numpy.sort(likely)[::-1]
     sums = likely.cumsum(dtype=numpy.float64)
     return float(likely[min(int(sums.searchsorted(wanted)), len(likely) - 1)])
+
+
+def passed(weights: Numbers, number: float) -> int:
+    """Return the first place at which the sum of the weights so far is more than ``number`` times the sum of all.
+
+    Only a weight makes the sum grow, so the place has one. Sums of blocks lead there: adding up one number after the
+    other takes seven times as long as adding up eight at a time.
+    """
+    whole = len(weights) // _ROW * _ROW
+    rows = weights[:whole].reshape(-1, _ROW).sum(axis=1, dtype=numpy.float32).cumsum(dtype=numpy.float64)
+    before = float(rows[-1]) if whole else 0.0
+    rest = weights[whole:].cumsum(dtype=numpy.float64)
+    aim = number * (before + (float(rest[-1]) if len(rest) else 0.0))
+    row = int(rows.searchsorted(aim, side="right"))
+    start = row * _ROW
+    inside = rest if row == len(rows) else weights[start : start + _ROW].cumsum(dtype=numpy.float64)
+    place = int(inside.searchsorted(aim - (float(rows[row - 1]) if row else 0.0), side="right"))
+    # By the rounding of the sums it may be just outside, behind the last weight.
+    return start + min(place, int(numpy.flatnonzero(weights[start : start + len(inside)])[-1]))
 
 
 def best(logits: Numbers, count: int) -> Tokens:

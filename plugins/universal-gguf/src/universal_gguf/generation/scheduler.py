@@ -30,6 +30,7 @@ class Turns:
         self._reading: list[Sequence] = []
         self._writing: list[Sequence] = []
         self._long: set[Sequence] = set()
+        self._begun: set[Sequence] = set()
 
     @property
     def idle(self) -> bool:
@@ -39,7 +40,7 @@ class Turns:
     def add(self, sequence: Sequence) -> None:
         """Let a sequence take part as soon as there is room."""
         self._arrival[sequence] = next(self._numbers)
-        if sequence.written:  # A further answer to a prompt that has been read.
+        if sequence.read:  # A further answer to a prompt that has been read.
             self._waiting.appendleft(sequence)
         else:
             self._waiting.append(sequence)
@@ -49,6 +50,7 @@ class Turns:
         if self._arrival.pop(sequence, None) is None:
             return
         self._long.discard(sequence)
+        self._begun.discard(sequence)
         for place in (self._waiting, self._reading, self._writing):
             if sequence in place:
                 place.remove(sequence)
@@ -67,17 +69,21 @@ class Turns:
             self._start(self._waiting.popleft())
 
     def _fits(self, sequence: Sequence) -> bool:
-        known = len(sequence.state.tokens) if sequence.state else self._cache.longest(sequence.tokens)
+        tokens, state = sequence.tokens, sequence.state
+        needed = len(tokens) - len(state.tokens) if state else self._cache.needed(tokens)
         # One cell more for each that runs, so that what just fits does not have to pause in the next step.
-        room = self._cache.available - len(self._reading) - len(self._writing)
-        return len(sequence.tokens) - known < room
+        promised = len(self._writing) + sum(one.unread + 1 for one in self._reading)
+        return needed < self._cache.available - promised
 
     def _start(self, sequence: Sequence) -> None:
         if sequence.state is None:
+            while not self._cache.has_number:
+                self._pause(self._youngest())
             sequence.state = self._cache.begin(sequence.tokens)
         sequence.read = len(sequence.state.tokens)
-        if sequence.job is not None and not sequence.written:
+        if sequence.job is not None and not sequence.written and sequence not in self._begun:
             sequence.job.cached_tokens = sequence.read
+            self._begun.add(sequence)
         if sequence.unread == 1 and sequence.written:
             self._writing.append(sequence)
             return
@@ -94,9 +100,13 @@ class Turns:
         rows: list[Row] = []
         allowance = self._pace.allowance(taken)
         for sequence in sorted(self._reading, key=lambda one: (one in self._long, self._arrival[one])):
-            most = min(self._size - taken, allowance if sequence in self._long else self._size, sequence.unread)
-            if most <= 0 or not self._room(sequence, taken + most, bool(rows)):
+            most = min(self._size - taken, allowance if sequence in self._long else self._size)
+            if most <= 0:
                 break
+            most = sequence.portion(most)
+            # One that was younger may have paused for the ones before it.
+            if sequence not in self._reading or not self._room(sequence, taken + most, bool(rows)):
+                continue
             rows.append(Row(sequence, sequence.take(most), wanted=not sequence.unread))
             taken += most
             if sequence in self._long:

@@ -1,0 +1,89 @@
+"""The pixels of a picture in any of the usual formats, upright and without transparency."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from universal_core import BadRequest
+
+Pixels = NDArray[numpy.uint8]
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "ICO", "PPM")
+"""What is read, by Pillow's names; of the others some run programs (EPS), some read further files."""
+
+MOST_PIXELS = 89_478_485
+"""A quarter of a gigabyte of pixels, beyond which Pillow warns of an attack."""
+
+MOST_STRETCHED = 200
+"""How many times longer than wide a picture may be, as in Qwen2-VL's own preprocessing."""
+
+# Sizes are checked here, with an answer to the client.
+Image.MAX_IMAGE_PIXELS = None
+
+# What Pillow's readers raise for files that are damaged, cut off or lie about themselves.
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, NotImplementedError),
+    *(RuntimeError, struct.error, zlib.error, MemoryError),
+)
+_WHITE = (255, 255, 255, 255)
+
+
+def read_picture(data: bytes, param: str) -> Pixels:
+    """Return the pixels of a picture, ``[height, width, 3]``: the first of one that moves, on white if transparent.
+
+    It is turned as its EXIF data says. Raises BadRequest, naming ``param``, for what is no picture, a damaged one, one
+    of more than MOST_PIXELS and one that is MOST_STRETCHED times longer than wide.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=_formats()) as image:
+            _check(image.size, param)
+            image.load()
+            return numpy.asarray(_plain(_upright(image)), numpy.uint8)
+    except UnidentifiedImageError:
+        found = f"{len(data)} bytes that are none" if data else "an empty file"
+        raise BadRequest(f"{param}: expected a picture ({', '.join(FORMATS)}), got {found}", param=param) from None
+    except _DAMAGED as error:
+        words = str(error) or type(error).__name__
+        raise BadRequest(f"{param}: the picture is damaged or not whole: {words}", param=param) from None
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check(size: tuple[int, int], param: str) -> None:
+    width, height = size
+    if width * height > MOST_PIXELS:
+        raise BadRequest(
+            f"{param}: the picture has {width} x {height} pixels, and {MOST_PIXELS} are allowed; send a smaller one",
+            param=param,
+        )
+    if not 0 < max(size) <= MOST_STRETCHED * min(size):
+        raise BadRequest(
+            f"{param}: the picture has {width} x {height} pixels; one side may be at most {MOST_STRETCHED} times as "
+            "long as the other",
+            param=param,
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DAMAGED:  # The pixels are fine, and cameras write what they want.
+        return image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Sixteen bits of grey, of which Pillow would cut off what is above 255.
+        grey = numpy.asarray(image).astype(numpy.uint32) >> 8
+        return Image.fromarray(grey.astype(numpy.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+    return image.convert("RGB")
