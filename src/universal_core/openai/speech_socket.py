@@ -8,23 +8,19 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, decode, request_id, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
+from universal_core.openai.sockets import ErrorEvent, serve
 from universal_core.openai.speech import DEFAULT_MODEL, PCM_RATE, DoneEvent, Seed, Speed, check_length
 from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 MOST_WAITING = 1024
 """Messages that a client may be ahead of what is spoken."""
-
-REFUSED = 4000
-"""What is added to an error's HTTP status to make the code that a connection is closed with."""
-
-_LONGEST_REASON = 120
 
 
 class SpeechQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,13 +56,6 @@ class SpeechMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.final or self.speed != following.speed or not following.text:
             return None
         return SpeechMessage(text=self.text + following.text, speed=self.speed, final=following.final)
-
-
-class ErrorEvent(msgspec.Struct, frozen=True, tag="error"):
-    """What was wrong with a message."""
-
-    message: str
-    code: str | None
 
 
 class ClosedEvent(msgspec.Struct, frozen=True, tag="closed"):
@@ -151,7 +140,7 @@ class SpeechSession:
                 over = await self._answer(await self._inbox.next())
             except UniversalError as error:
                 self._begin()
-                await self._send(ErrorEvent(error.message, error.code))
+                await self._send(ErrorEvent.of(error))
         await self._websocket.close()
 
     async def _answer(self, message: SpeechMessage) -> bool:
@@ -206,19 +195,14 @@ class SpeechSession:
 
 
 async def stream(websocket: WebSocket) -> None:
-    """Serve a connection; what is wrong with it from the start is told, and closes it."""
-    await websocket.accept()
-    try:
+    """Serve a connection."""
+
+    async def speak() -> None:
         session = SpeechSession(websocket, SpeechQuery.of(websocket))
         await session.open()
         await session.run()
-    except WebSocketDisconnect:
-        return
-    except UniversalError as error:
-        event = ErrorEvent(error.message, error.code)
-        await websocket.send_text(msgspec.json.encode(event).decode())
-        reason = error.message.encode()[:_LONGEST_REASON].decode(errors="ignore")
-        await websocket.close(REFUSED + error.status, reason)
+
+    await serve(websocket, speak())
 
 
 @hookimpl

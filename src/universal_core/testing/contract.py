@@ -174,7 +174,7 @@ def content(messages: list[Message]) -> object:
     if isinstance(messages[0], Result):
         return messages[0]
     sound = b"".join(message.data for message in messages if isinstance(message, AudioChunk))
-    return sound or "".join(message.text for message in messages if isinstance(message, Text))
+    return sound or "".join(message.text for message in messages if isinstance(message, Text | Segment))
 
 
 def same(one: object, other: object) -> bool:
