@@ -19,7 +19,10 @@ from transformers import (
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 CODES = list(LANGUAGES)[:99]
-_WORDS = "the hello world a test this is what we say when nobody has taught us how to speak and so on it goes".split()
+_WORDS = (
+    *("the", "hello", "world", "a", "test", "this", "is", "what", "we", "say", "when", "nobody", "has", "taught"),
+    *("us", "how", "to", "speak", "and", "so", "on", "it", "goes"),
+)
 _CONTROLS = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
 
 
