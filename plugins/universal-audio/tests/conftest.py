@@ -1,0 +1,27 @@
+"""Tiny speech models that several tests share, and one thread for all of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny.kokoro import make_kokoro
+from tiny.vits import make_vits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Compute with one thread: more of them only wait for one another on models this small."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def kokoro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a Kokoro model with random weights."""
+    return make_kokoro(tmp_path_factory.mktemp("kokoro") / "model")
+
+
+@pytest.fixture(scope="session")
+def vits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a VITS model with random weights and two speakers."""
+    return make_vits(tmp_path_factory.mktemp("vits") / "model", speakers=2)
