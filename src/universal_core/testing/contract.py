@@ -27,10 +27,12 @@ from universal_core.messages import (
     EmbedResult,
     Finish,
     GenerationRequest,
+    ListenResult,
     ListVoicesRequest,
     Message,
     Request,
     Result,
+    Segment,
     SpeakRequest,
     Spoken,
     Text,
@@ -171,6 +173,8 @@ class BackendContract:
 
 def content(messages: list[Message]) -> object:
     """Return what an answer says, however it was cut into events."""
+    if isinstance(messages[0], ListenResult):
+        return [segment.text for segment in messages[0].segments], messages[0].consumed
     if isinstance(messages[0], Result):
         return messages[0]
     sound = b"".join(message.data for message in messages if isinstance(message, AudioChunk))
