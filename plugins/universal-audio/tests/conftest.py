@@ -1,6 +1,10 @@
 """Tiny speech models that several tests share, and one thread for all of them."""
 
+import os
 from pathlib import Path
+
+# Read by libraries when they are imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch

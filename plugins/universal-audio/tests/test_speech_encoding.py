@@ -1,16 +1,14 @@
 """Every format, written in pieces, is a file that decodes to what went in."""
 
-import io
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
+from tiny.recordings import RATE, decoded, likeness
 from universal_audio.speech.encoding import CONTAINERS, Encoder, nearest_rate, rates_of
 from universal_core import AudioFormat, BadRequest
 
-RATE = 24000
 LOSSLESS = ("flac", "wav", "pcm")
 TONE = 440.0
 
@@ -24,17 +22,6 @@ def encoded(format: AudioFormat, samples: Any, rate: int = RATE, sample_rate: in
     encoder = Encoder(format, rate, sample_rate, name="a text")
     step = rate // 4
     return [*(encoder.feed(samples[at : at + step]) for at in range(0, len(samples), step)), encoder.finish()]
-
-
-def decoded(format: AudioFormat, data: bytes, rate: int = RATE) -> Any:
-    """Return samples of shape (n,) at ``rate``."""
-    raw = {"format": "s16le", "options": {"sample_rate": str(rate), "ch_layout": "mono"}} if format == "pcm" else {}
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-    with av.open(io.BytesIO(data), **raw) as file:
-        assert file.streams.audio[0].channels == 1
-        frames = [piece for frame in file.decode(audio=0) for piece in resampler.resample(frame)]
-    frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray() for frame in frames], axis=1)[0]
 
 
 def loudest(samples: Any, rate: int = RATE) -> float:
@@ -51,14 +38,6 @@ def test_a_file_has_the_length_and_the_sound_that_went_in(format: AudioFormat) -
     assert 0 <= len(found) - len(samples) <= (0 if format in (*LOSSLESS, "opus") else 0.1 * RATE)
     assert loudest(found) == TONE
     assert likeness(found, samples) > (0.999999 if format in LOSSLESS else 0.99)
-
-
-def likeness(found: Any, samples: Any) -> float:
-    """Return the correlation of a second of both, the greatest for any delay of a codec: 1 for the same sound."""
-    second = samples[RATE // 2 :][:RATE]
-    shifts = [found[RATE // 2 + delay :][:RATE] for delay in range(2 * 1152)]
-    norms = [float(np.linalg.norm(shifted) * np.linalg.norm(second)) for shifted in shifts]
-    return max(float(np.dot(shifted, second)) / norm for shifted, norm in zip(shifts, norms, strict=True))
 
 
 @pytest.mark.parametrize("format", CONTAINERS)
