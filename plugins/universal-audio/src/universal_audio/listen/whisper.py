@@ -45,10 +45,14 @@ class Whisper:
 
     def __init__(self, info: ModelInfo, options: WhisperOptions) -> None:
         """Load the model in the folder ``info.path``, converting it first if need be; raises LoadFailed."""
-        self._model = load_whisper(info, options)
+        self._model, self._weights = load_whisper(info, options)
         self._options = options
         hearing = Hearing(self._model, beam_size=options.beam_size, fallback=options.temperature_fallback)
         self._engine = Engine(hearing.hear, options.batch_size)
+
+    def device_memory(self) -> int:
+        """Return the bytes of the weights on a GPU; CTranslate2 does not tell what it takes beside them."""
+        return self._weights if self._model.model.device == "cuda" else 0
 
     def close(self) -> None:
         """Wait for what is being computed."""
