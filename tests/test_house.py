@@ -47,7 +47,7 @@ ONLY_IN = {
 }
 MACHINE_LEARNING = {
     *("accelerate", "bitsandbytes", "ctranslate2", "diffusers", "faster_whisper", "jax", "kokoro", "llama_cpp"),
-    *("numpy", "onnxruntime", "peft", "safetensors", "scipy", "sentence_transformers", "sklearn", "tensorflow"),
+    *("av", "misaki", "numpy", "onnxruntime", "peft", "safetensors", "scipy", "sentence_transformers", "sklearn", "spacy", "tensorflow"),
     *("tokenizers", "torch", "torchaudio", "torchvision", "transformers", "triton", "vllm"),
 }
 FOR_PLUGINS = {"universal_core", "universal_core.conversation", "universal_core.http", "universal_core.media"}

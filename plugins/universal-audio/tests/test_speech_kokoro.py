@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+pytest.importorskip("kokoro")
+
 from kokoro import KModel, KPipeline
 
 from tiny.folder import info_of
