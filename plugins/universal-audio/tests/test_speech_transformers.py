@@ -1,6 +1,7 @@
 """Speech models of transformers: what they say is what the library says, for every speaker and speed."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from transformers import VitsModel, VitsTokenizer
 
 from tiny.folder import info_of
+from tiny.speecht5 import make_speecht5
 from tiny.vits import make_vits
 from universal_audio.speech.options import SpeechOptions
 from universal_audio.speech.transformers_model import SpeechModel
-from universal_core import AudioChunk, BadRequest, Event, ListVoicesRequest, SpeakRequest, Spoken
+from universal_core import AudioChunk, BadRequest, Event, ListVoicesRequest, LoadFailed, SpeakRequest, Spoken
 
 SENTENCE = "hello there this is a test"
 SEED = 5
@@ -107,6 +109,31 @@ def test_an_unknown_speaker_is_refused(model: SpeechModel) -> None:
     with pytest.raises(BadRequest, match="did you mean speaker_1 or speaker_0") as raised:
         speak(model, voice="speaker_9")
     assert raised.value.param == "voice"
+
+
+def test_speecht5_speaks_like_the_vectors_beside_it_through_its_vocoder(tmp_path: Path) -> None:
+    folder = make_speecht5(tmp_path / "speecht5")
+    with closing(load(folder)) as flat:
+        (voice,) = asyncio.run(flat.list_voices(ListVoicesRequest())).voices
+        without = samples(speak(flat))
+    vectors = {name: np.random.default_rng(seed).normal(size=512) for seed, name in enumerate(("anna", "bert"))}
+    (folder / "voices").mkdir()
+    for name, vector in vectors.items():
+        np.save(folder / "voices" / f"{name}.npy", vector)
+    with closing(load(folder)) as model:
+        voices = asyncio.run(model.list_voices(ListVoicesRequest())).voices
+        anna, again, bert = (samples(speak(model, voice=name)) for name in ("anna", "anna", "bert"))
+    assert (voice.id, [found.id for found in voices]) == ("default", ["anna", "bert"])
+    assert np.array_equal(anna, again)
+    assert not np.array_equal(anna, bert)
+    assert without.size
+
+
+def test_speecht5_without_a_vocoder_says_where_to_put_one(tmp_path: Path) -> None:
+    folder = make_speecht5(tmp_path / "speecht5")
+    shutil.rmtree(folder / "vocoder")
+    with pytest.raises(LoadFailed, match="folder `vocoder` of the model"):
+        load(folder)
 
 
 @pytest.mark.parametrize("text", ["...", "123", "日本"])
