@@ -148,6 +148,25 @@ def test_what_was_pending_is_dropped_with_an_error(open_socket: Any) -> None:
         assert words(socket.until("done")[0]) == ["Kept."]
 
 
+def test_a_text_that_comes_faster_than_it_is_spoken_is_spoken_whole(open_socket: Any) -> None:
+    with open_socket() as socket:
+        for number in range(3 * MOST_WAITING):
+            socket.send({"text": f"Word {number}. ", "final": False})
+        socket.send({"text": "End."})
+        data, done = socket.until("done")
+    said = words(data)
+    assert said[1:-1:2] == [f"{number}." for number in range(3 * MOST_WAITING)]
+    assert (said[-1], done["duration"]) == ("End.", len(said) / 2)
+
+
+def test_a_message_after_a_rest_may_be_as_long_as_any(open_socket: Any) -> None:
+    with open_socket() as socket:
+        socket.send({"text": "y" * (MOST_CHARACTERS // 2), "final": False})
+        socket.send({"text": "x" * MOST_CHARACTERS})
+        data, _ = socket.until("done")
+    assert len(words(data)[0]) == MOST_CHARACTERS * 3 // 2
+
+
 def test_a_text_that_never_becomes_a_sentence_has_a_limit(open_socket: Any) -> None:
     with open_socket() as socket:
         for _ in range(3):
