@@ -34,6 +34,8 @@ from universal_core import (
 
 # Whisper's encoder makes one vector of 20 ms.
 _VECTORS_PER_SECOND = 50
+# What is cut at a time: the end of a block is looked at twice, so blocks are no shorter than this.
+_WINDOWS_IN_A_BLOCK = 4
 # Less than this is no word yet, and a guess at it would only flicker.
 _SHORTEST_PARTIAL = RATE // 2
 Task = Literal["transcribe", "translate"]
@@ -100,7 +102,7 @@ class Whisper:
     def _windows(self, request: TranscribeRequest, duration: "_Length") -> Any:
         """Yield the recording's windows, a block at a time; decoded and cut on a thread."""
         pieces = duration.of(read_recording(request.audio, longest=self._options.longest))
-        block = SECONDS * self._options.batch_size
+        block = SECONDS * max(self._options.batch_size, _WINDOWS_IN_A_BLOCK)
         return stepping(cut(pieces, find_speech, block=block, speech_only=request.vad_filter))
 
     def _settings(self, request: TranscribeRequest | ListenRequest, task: Task) -> Settings:
