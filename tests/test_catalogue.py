@@ -42,7 +42,9 @@ def test_what_looks_like_nothing_is_no_plugins() -> None:
     assert plugin_for_model(info("notes.txt", architectures=("Strange",))) is None
 
 
-@pytest.mark.parametrize(("task", "extra"), [("chat", "text"), ("embed", "text"), ("transcribe", "audio"), ("speak", "audio")])
+@pytest.mark.parametrize(
+    ("task", "extra"), [("chat", "text"), ("embed", "text"), ("transcribe", "audio"), ("speak", "audio")]
+)
 def test_a_task_is_served_by_a_plugin_and_text_comes_before_its_alternatives(task: str, extra: str) -> None:
     found = plugin_for_task(task)
     assert found is not None

@@ -76,8 +76,8 @@ def test_a_configured_backend_is_the_winner(tmp_path: Path) -> None:
 
 
 def test_it_tells_which_plugin_to_install_where_nothing_claims_the_model(tmp_path: Path) -> None:
-    text = told(model(tmp_path, "WhisperForConditionalGeneration"))
-    assert 'pip install "universal-core[audio]"' in text[-1]
+    text = told(model(tmp_path, "ViTForImageClassification"))
+    assert 'pip install "universal-core[vision]"' in text[-1]
     assert not any(line.startswith(("  winner", "  memory")) for line in text)
 
 

@@ -46,9 +46,9 @@ ONLY_IN = {
     "click": {"cli"},
 }
 MACHINE_LEARNING = {
-    *("accelerate", "bitsandbytes", "ctranslate2", "diffusers", "faster_whisper", "jax", "kokoro", "llama_cpp"),
-    *("numpy", "onnxruntime", "peft", "safetensors", "scipy", "sentence_transformers", "sklearn", "tensorflow"),
-    *("tokenizers", "torch", "torchaudio", "torchvision", "transformers", "triton", "vllm"),
+    *("accelerate", "av", "bitsandbytes", "ctranslate2", "diffusers", "faster_whisper", "jax", "kokoro", "llama_cpp"),
+    *("misaki", "numpy", "onnxruntime", "peft", "safetensors", "scipy", "sentence_transformers", "sklearn", "spacy"),
+    *("tensorflow", "tokenizers", "torch", "torchaudio", "torchvision", "transformers", "triton", "vllm"),
 }
 FOR_PLUGINS = {"universal_core", "universal_core.conversation", "universal_core.http", "universal_core.media"}
 FOR_TESTS_OF_PLUGINS = {"universal_core.testing"}

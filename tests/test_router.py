@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from installed import install, on_path
-from universal_core import BadRequest, ChatRequest, Claim, ModelNotFound, ToolInvocation, UnsupportedField
+from universal_core import BadRequest, ChatRequest, Claim, ModelNotFound, ToolInvocation, UnsupportedField, catalogue
+from universal_core.catalogue import KnownPlugin
 from universal_core.config import Config, ModelConfig, ModelsConfig, WorkersConfig
 from universal_core.errors import TaskNotSupported
 from universal_core.messages import ChatMessage, ImagePart, ResponseFormat
@@ -186,7 +187,6 @@ def local(folder: Path, config: dict[str, Any] | None = None, **files: bytes) ->
     ("config", "files", "extra"),
     [
         ({}, {"model_index__json": b"{}"}, "diffusion"),
-        ({"architectures": ["WhisperForConditionalGeneration"]}, {}, "audio"),
         ({"architectures": ["ViTForImageClassification"]}, {}, "vision"),
     ],
 )
@@ -206,6 +206,22 @@ def test_a_plugin_that_is_installed_is_not_recommended(tmp_path: Path) -> None:
     assert "universal-diffusion is installed, but does not run models of this kind" in raised.value.message
 
 
+def test_a_plugin_without_its_libraries_is_told_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears = KnownPlugin("ears", ("hear",), architectures=("Ears",), optional=("hear",))
+    monkeypatch.setattr(catalogue, "KNOWN_PLUGINS", (ears,))
+    install(tmp_path / "plugin", "ears", "API_VERSION = 1")
+    command = 'pip install "universal-core[ears]"'
+    with on_path(tmp_path / "plugin"):
+        with pytest.raises(TaskNotSupported) as raised:
+            chosen(local(tmp_path / "m", {"architectures": ["Ears"]}))
+        assert f"universal-ears is installed without the libraries for hear: `{command}`" in raised.value.message
+        with pytest.raises(TaskNotSupported) as raised:
+            chosen("zoo/ant50", "hear")
+        assert command in raised.value.message
+
+
 def test_a_quarantined_plugin_is_told_of_where_it_would_have_helped(tmp_path: Path) -> None:
     install(tmp_path / "plugin", "diffusion", "raise ImportError('no compiler')")
     with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
@@ -221,7 +237,7 @@ def test_a_model_of_no_known_kind_is_told_without_advice(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("task", "extra"),
-    [("transcribe", "audio"), ("generate_image", "diffusion"), ("caption", "vision")],
+    [("generate_image", "diffusion"), ("caption", "vision")],
 )
 def test_a_task_that_a_model_is_not_for_is_told_with_what_it_is_for_and_what_runs_such_models(
     task: str, extra: str
@@ -234,10 +250,10 @@ def test_a_task_that_a_model_is_not_for_is_told_with_what_it_is_for_and_what_run
 
 
 def test_a_task_whose_plugin_is_installed_asks_for_another_model(tmp_path: Path) -> None:
-    install(tmp_path / "plugin", "audio", "API_VERSION = 1")
+    install(tmp_path / "plugin", "diffusion", "API_VERSION = 1")
     with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
-        chosen("zoo/ant50", "transcribe")
-    assert raised.value.message.endswith("; name a model that is made for transcribe")
+        chosen("zoo/ant50", "generate_image")
+    assert raised.value.message.endswith("; name a model that is made for generate_image")
 
 
 CLAIM = Claim(backend="ant", tasks=("chat",), reason="test", fields=("seed", "temperature"))

@@ -6,12 +6,16 @@ from universal_core.models import ModelInfo
 
 
 class KnownPlugin(msgspec.Struct, frozen=True):
-    """A plugin of the project: its extra, the tasks it serves, and what its models look like."""
+    """A plugin of the project: its extra, the tasks it serves, and what its models look like.
+
+    ``optional`` are those of its tasks whose libraries can be missing where it is installed.
+    """
 
     extra: str
     tasks: tuple[str, ...]
     files: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @property
     def distribution(self) -> str:
@@ -32,6 +36,7 @@ KNOWN_PLUGINS = (
         ("transcribe", "translate", "listen", "speak", "list_voices"),
         files=("*vocabulary.json", "kokoro*.pth"),
         architectures=("Whisper", "Wav2Vec2", "ForCTC", "SpeechSeq2Seq", "Vits", "SpeechT5", "Bark"),
+        optional=("transcribe", "translate", "listen", "speak", "list_voices"),
     ),
     KnownPlugin(
         "vision",

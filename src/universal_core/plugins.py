@@ -30,6 +30,7 @@ SERVER = (
     "universal_core.openai.rerank",
     "universal_core.openai.embeddings",
     "universal_core.openai.transcriptions",
+    "universal_core.openai.transcription_socket",
     "universal_core.openai.speech",
     "universal_core.openai.speech_socket",
     "universal_core.openai.voices",

@@ -141,6 +141,8 @@ class Router:
         name, state = plugin.distribution, self._state(plugin)
         if state is None:
             return f"; it looks like one for `{plugin.command}`"
+        if state == "active" and (missing := self._missing(plugin)):
+            return f"; {name} is installed without the libraries for {', '.join(missing)}: `{plugin.command}`"
         if state == "active":
             return f"; {name} is installed, but does not run models of this kind"
         return f"; {name} is installed but {state}: `universal plugins` says why"
@@ -148,11 +150,18 @@ class Router:
     def _cannot(self, name: str, task: str, claims: tuple[Claim, ...]) -> str:
         able = "; ".join(f"{claim.backend} runs it for {', '.join(claim.tasks)}" for claim in claims)
         plugin = plugin_for_task(task)
-        if plugin is None or self._state(plugin) == "active":
+        if plugin is None or (self._state(plugin) == "active" and task not in self._missing(plugin)):
             hint = f"name a model that is made for {task}"
         else:
             hint = f"models for {task} come with `{plugin.command}`"
         return f"{name} cannot be used for {task}: {able}; {hint}"
+
+    def _missing(self, plugin: KnownPlugin) -> list[str]:
+        """Return the tasks that an installed plugin does not offer, because their libraries are not there."""
+        offered = {
+            task for found in self._plugins.installed if found.origin == plugin.distribution for task in found.tasks
+        }
+        return [task for task in plugin.optional if task not in offered]
 
     def _state(self, plugin: KnownPlugin) -> str | None:
         """Return what became of a plugin of the project, None where it is not installed."""

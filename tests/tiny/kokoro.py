@@ -1,6 +1,7 @@
 """Make a Kokoro model of random weights, in the layout of hexgrad/Kokoro-82M."""
 
 import json
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,13 +70,20 @@ def make_kokoro(path: Path, voices: Sequence[str] = VOICES, **sizes: int) -> Pat
     weights = path / "kokoro-v1_0.pth"
     torch.save({}, weights)  # With no weights in it the library keeps its random ones.
     torch.manual_seed(0)
-    model = KModel(repo_id="hexgrad/Kokoro-82M", config=str(path / "config.json"), model=str(weights))
+    model = load_kokoro(path)
     parts = {part: getattr(model, part).state_dict() for part in _PARTS}
     torch.save({part: {name: _small(name, found[name]) for name in found} for part, found in parts.items()}, weights)
     for number, voice in enumerate(voices):
         style = torch.randn(510, 1, 256, generator=torch.Generator().manual_seed(number)) * 0.1
         torch.save(style, path / "voices" / f"{voice}.pt")
     return path
+
+
+def load_kokoro(path: Path) -> KModel:
+    """Return the model in a folder, loaded by the library alone; PyTorch warns of how that is written."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return KModel("hexgrad/Kokoro-82M", str(path / "config.json"), str(path / "kokoro-v1_0.pth")).eval()
 
 
 def _small(name: str, weight: Tensor) -> Tensor:

@@ -19,7 +19,10 @@ from transformers import (
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 CODES = list(LANGUAGES)[:99]
-_WORDS = ["the", "hello", "world", "a", "test", "this", "is", "what", "we", "say", "when", "nobody", "has", "taught", "us", "how", "to", "speak", "and", "so", "on", "it", "goes"]
+_WORDS = (
+    *("the", "hello", "world", "a", "test", "this", "is", "what", "we", "say", "when", "nobody", "has", "taught"),
+    *("us", "how", "to", "speak", "and", "so", "on", "it", "goes"),
+)
 _CONTROLS = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
 
 
@@ -82,7 +85,7 @@ def make_whisper(path: Path, *, width: int = 32, layers: int = 2, heads: int = 2
         "alignment_heads": [[layers - 1, 0], [layers - 1, 1]],
         "max_initial_timestamp_index": 50,
         "return_timestamps": False,
-        "max_length": 448,
+        "max_length": 448 if width >= 64 else 48,
         "decoder_start_token_id": start,
         "suppress_tokens": [],
         "begin_suppress_tokens": [end],

@@ -12,7 +12,7 @@ class SpeakRequest(Request, frozen=True, kw_only=True):
 
     ``voice`` is one that ``list_voices`` names, None for the model's own choice; ``speed`` is a factor; ``language`` is
     a code such as ``en-GB`` and goes before the voice's own. ``format`` is what the chunks are encoded in: ``opus`` in
-    Ogg, ``aac`` in ADTS, ``pcm`` as little-endian int16; all are mono. ``sample_rate`` is in Hz, None for the model's own.
+    Ogg, ``aac`` in ADTS, ``pcm`` as little-endian int16; all are mono. ``sample_rate`` is in Hz, None: the model's own.
     ``unfinished`` says that the text goes on elsewhere, so that only its whole sentences are to be spoken.
     """
 

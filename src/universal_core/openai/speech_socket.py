@@ -1,6 +1,7 @@
 """WS /v1/audio/speech/stream."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Annotated
@@ -8,23 +9,19 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, decode, request_id, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
-from universal_core.openai.speech import DEFAULT_MODEL, PCM_RATE, DoneEvent, Seed, Speed, check_length
+from universal_core.openai.sockets import ErrorEvent, serve
+from universal_core.openai.speech import DEFAULT_MODEL, MOST_CHARACTERS, PCM_RATE, DoneEvent, Seed, Speed, check_length
 from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 MOST_WAITING = 1024
 """Messages that a client may be ahead of what is spoken."""
-
-REFUSED = 4000
-"""What is added to an error's HTTP status to make the code that a connection is closed with."""
-
-_LONGEST_REASON = 120
 
 
 class SpeechQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,17 +53,11 @@ class SpeechMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     final: bool = True
 
     def joined(self, following: "SpeechMessage") -> "SpeechMessage | None":
-        """Return both as one, None where they cannot be: this one is complete, or the next is spoken differently."""
-        if self.final or self.speed != following.speed or not following.text:
+        """Return both as one, None where they cannot be: this one is complete, or the next differs, or ends it all."""
+        text = self.text + following.text
+        if self.final or self.speed != following.speed or not following.text or len(text) > MOST_CHARACTERS:
             return None
-        return SpeechMessage(text=self.text + following.text, speed=self.speed, final=following.final)
-
-
-class ErrorEvent(msgspec.Struct, frozen=True, tag="error"):
-    """What was wrong with a message."""
-
-    message: str
-    code: str | None
+        return SpeechMessage(text=text, speed=self.speed, final=following.final)
 
 
 class ClosedEvent(msgspec.Struct, frozen=True, tag="closed"):
@@ -77,11 +68,11 @@ Sent = ErrorEvent | ClosedEvent | DoneEvent
 
 
 class Inbox:
-    """Messages that were read and not yet dealt with; those that belong together come out as one."""
+    """Messages that were read and not yet dealt with; those that belong together become one while they wait."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[SpeechMessage | UniversalError] = asyncio.Queue(MOST_WAITING)
-        self._held: SpeechMessage | UniversalError | None = None
+        self._waiting: deque[SpeechMessage | UniversalError] = deque()
+        self._news = asyncio.Event()
 
     def put(self, data: bytes) -> None:
         """Add a message; what is wrong with it is told in its turn. Raises QueueFull."""
@@ -91,22 +82,21 @@ class Inbox:
             check_length(item.text, "text")
         except UniversalError as error:
             item = error
-        try:
-            self._queue.put_nowait(item)
-        except asyncio.QueueFull:
-            raise QueueFull(f"more than {MOST_WAITING} messages wait to be spoken; send them slower") from None
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, SpeechMessage) and isinstance(item, SpeechMessage) and (joined := last.joined(item)):
+            self._waiting[-1] = joined
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            raise QueueFull(f"more than {MOST_WAITING} messages wait to be spoken; send them slower")
+        self._waiting.append(item)
+        self._news.set()
 
     async def next(self) -> SpeechMessage:
-        """Return the next message, with the text that has come since. Raises BadRequest for one that is wrong."""
-        item = self._held or await self._queue.get()
-        self._held = None
-        while isinstance(item, SpeechMessage) and not self._queue.empty():
-            following = self._queue.get_nowait()
-            joined = item.joined(following) if isinstance(following, SpeechMessage) else None
-            if joined is None:
-                self._held = following
-                break
-            item = joined
+        """Return the next message. Raises BadRequest for one that is wrong."""
+        while not self._waiting:
+            self._news.clear()
+            await self._news.wait()
+        item = self._waiting.popleft()
         if isinstance(item, UniversalError):
             raise item
         return item
@@ -151,17 +141,18 @@ class SpeechSession:
                 over = await self._answer(await self._inbox.next())
             except UniversalError as error:
                 self._begin()
-                await self._send(ErrorEvent(error.message, error.code))
+                await self._send(ErrorEvent.of(error))
         await self._websocket.close()
 
     async def _answer(self, message: SpeechMessage) -> bool:
         """Speak what a message completes; return whether it is the client's last."""
         last = message.final and not message.text
         self._text += message.text
-        check_length(self._text, "text")
         # Two FLAC recordings, one after the other, are not one; those of the other formats are, or can be made so.
         if self._text.strip() and (message.final or self._query.response_format != "flac"):
             await self._say(message)
+        # What is left is not yet a sentence.
+        check_length(self._text, "text")
         if message.final and (self._begun or not last):
             await self._send(DoneEvent(round(self._seconds, 3)))
             self._begin()
@@ -206,19 +197,14 @@ class SpeechSession:
 
 
 async def stream(websocket: WebSocket) -> None:
-    """Serve a connection; what is wrong with it from the start is told, and closes it."""
-    await websocket.accept()
-    try:
+    """Serve a connection."""
+
+    async def speak() -> None:
         session = SpeechSession(websocket, SpeechQuery.of(websocket))
         await session.open()
         await session.run()
-    except WebSocketDisconnect:
-        return
-    except UniversalError as error:
-        event = ErrorEvent(error.message, error.code)
-        await websocket.send_text(msgspec.json.encode(event).decode())
-        reason = error.message.encode()[:_LONGEST_REASON].decode(errors="ignore")
-        await websocket.close(REFUSED + error.status, reason)
+
+    await serve(websocket, speak())
 
 
 @hookimpl

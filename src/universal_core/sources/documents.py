@@ -36,7 +36,7 @@ def read_document(path: Path) -> Any:
 
 
 def _portable(value: Any) -> Any:
-    """Return a value that can be sent to a worker: integers beyond 64 bits, as tokenizers have for no limit, as floats."""
+    """Return a value that can cross to a worker: integers beyond 64 bits, which mean no limit, become floats."""
     if isinstance(value, dict):
         return {key: _portable(inner) for key, inner in value.items()}
     if isinstance(value, list):

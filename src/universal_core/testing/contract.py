@@ -28,12 +28,14 @@ from universal_core.messages import (
     EmbedResult,
     Finish,
     GenerationRequest,
+    ListenResult,
     ListVoicesRequest,
     Message,
     Request,
     RerankRequest,
     RerankResult,
     Result,
+    Segment,
     SpeakRequest,
     Spoken,
     Text,
@@ -182,10 +184,12 @@ class BackendContract:
 
 def content(messages: list[Message]) -> object:
     """Return what an answer says, however it was cut into events."""
+    if isinstance(messages[0], ListenResult):
+        return [segment.text for segment in messages[0].segments], messages[0].consumed
     if isinstance(messages[0], Result):
         return messages[0]
     sound = b"".join(message.data for message in messages if isinstance(message, AudioChunk))
-    return sound or "".join(message.text for message in messages if isinstance(message, Text))
+    return sound or "".join(message.text for message in messages if isinstance(message, Text | Segment))
 
 
 def same(one: object, other: object) -> bool:

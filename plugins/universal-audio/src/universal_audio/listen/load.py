@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from ctranslate2 import get_cuda_device_count, get_supported_compute_types
 from faster_whisper import WhisperModel
@@ -17,7 +18,14 @@ from universal_core import LoadFailed, ModelInfo
 _COPIED = ("tokenizer.json", "preprocessor_config.json")
 
 
-def load_whisper(info: ModelInfo, options: WhisperOptions) -> WhisperModel:
+class Loaded(NamedTuple):
+    """A model, and the bytes of its weights' file."""
+
+    model: WhisperModel
+    weights: int
+
+
+def load_whisper(info: ModelInfo, options: WhisperOptions) -> Loaded:
     """Return the model of ``info``. Raises LoadFailed."""
     if info.path is None:
         raise LoadFailed(f"{info.id} is not on this machine.")
@@ -30,7 +38,7 @@ def load_whisper(info: ModelInfo, options: WhisperOptions) -> WhisperModel:
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)
     device, index = pick_device(options.device)
     try:
-        return WhisperModel(
+        model = WhisperModel(
             str(folder),
             device=device,
             device_index=index,
@@ -40,6 +48,7 @@ def load_whisper(info: ModelInfo, options: WhisperOptions) -> WhisperModel:
         )
     except (RuntimeError, ValueError) as error:
         raise LoadFailed(f"{info.id} could not be loaded by CTranslate2: {error}") from None
+    return Loaded(model, (folder / "model.bin").stat().st_size)
 
 
 def _cores() -> int:

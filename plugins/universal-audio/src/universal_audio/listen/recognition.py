@@ -34,8 +34,8 @@ class Recognition:
             raise LoadFailed(f"{info.id} is not on this machine.")
         use_threads(options.threads)
         self._options = options
-        self._pipeline = load_pipeline(info, options)
-        self._model = self._pipeline.model
+        self._pipeline: Any = load_pipeline(info, options)
+        self._model: Any = self._pipeline.model
         self._is_whisper = isinstance(self._model, WhisperForConditionalGeneration)
         self._rate = int(self._pipeline.feature_extractor.sampling_rate)
         if self._rate != RATE:
@@ -121,19 +121,21 @@ class Recognition:
         return str(self._pipeline.tokenizer.decode(token[0])).strip("<|>")
 
 
-def load_pipeline(info: ModelInfo, options: RecognitionOptions) -> RecognitionPipeline:
+def load_pipeline(info: ModelInfo, options: RecognitionOptions) -> Any:
     """Return transformers' pipeline for a model. Raises LoadFailed."""
     device = pick_device(options.device)
+    auto: Any = AutoFeatureExtractor
+    path = info.path or ""
     dtype = _DTYPES.get(options.dtype, torch.float16 if device.type == "cuda" else torch.float32)
     kind = AutoModelForCTC if any(name.endswith("ForCTC") for name in info.architectures) else AutoModelForSpeechSeq2Seq
     try:
-        model = kind.from_pretrained(info.path, dtype=dtype, local_files_only=True, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(info.path, local_files_only=True)
+        model = kind.from_pretrained(path, dtype=dtype, local_files_only=True, use_safetensors=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
         # Without one the pipeline takes no batch.
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         return RecognitionPipeline(
             model=model.to(device).eval(),
-            feature_extractor=AutoFeatureExtractor.from_pretrained(info.path, local_files_only=True),
+            feature_extractor=auto.from_pretrained(path, local_files_only=True),
             tokenizer=tokenizer,
             device=device,
         )

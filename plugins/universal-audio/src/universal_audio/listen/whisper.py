@@ -34,6 +34,8 @@ from universal_core import (
 
 # Whisper's encoder makes one vector of 20 ms.
 _VECTORS_PER_SECOND = 50
+# What is cut at a time: the end of a block is looked at twice, so blocks are no shorter than this.
+_WINDOWS_IN_A_BLOCK = 4
 # Less than this is no word yet, and a guess at it would only flicker.
 _SHORTEST_PARTIAL = RATE // 2
 Task = Literal["transcribe", "translate"]
@@ -45,10 +47,14 @@ class Whisper:
 
     def __init__(self, info: ModelInfo, options: WhisperOptions) -> None:
         """Load the model in the folder ``info.path``, converting it first if need be; raises LoadFailed."""
-        self._model = load_whisper(info, options)
+        self._model, self._weights = load_whisper(info, options)
         self._options = options
         hearing = Hearing(self._model, beam_size=options.beam_size, fallback=options.temperature_fallback)
         self._engine = Engine(hearing.hear, options.batch_size)
+
+    def device_memory(self) -> int:
+        """Return the bytes of the weights on a GPU; CTranslate2 does not tell what it takes beside them."""
+        return self._weights if self._model.model.device == "cuda" else 0
 
     def close(self) -> None:
         """Wait for what is being computed."""
@@ -96,7 +102,7 @@ class Whisper:
     def _windows(self, request: TranscribeRequest, duration: "_Length") -> Any:
         """Yield the recording's windows, a block at a time; decoded and cut on a thread."""
         pieces = duration.of(read_recording(request.audio, longest=self._options.longest))
-        block = SECONDS * self._options.batch_size
+        block = SECONDS * max(self._options.batch_size, _WINDOWS_IN_A_BLOCK)
         return stepping(cut(pieces, find_speech, block=block, speech_only=request.vad_filter))
 
     def _settings(self, request: TranscribeRequest | ListenRequest, task: Task) -> Settings:

@@ -4,7 +4,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from universal_core import (
     LoadFailed,
     ModelInfo,
     SpeakRequest,
+    UniversalError,
 )
 
 RATE = 24000
@@ -53,10 +54,14 @@ class KokoroModel:
         self._device = device
         self._voices = ordered(path.stem for path in (folder / "voices").glob("*.pt"))
         self._folder = folder / "voices"
-        self._default = options.voice if options.voice in self._voices or "+" in options.voice else self._voices[0]
+        self._default = _default(options.voice, self._voices)
         self._styles: dict[str, Tensor] = {}
         self._readers: dict[str, Reader] = {}
         self._thread = ThreadPoolExecutor(1, "speech", partial(use_threads, options.threads))
+        with suppress(UniversalError):
+            # A dictionary takes a second to read, which the first request need not wait for.
+            mix = parse_mix(self._default, self._voices)
+            self._thread.submit(self._prepare, language_of(mix[0].voice), mix).result()
 
     def close(self) -> None:
         """Let the thread go."""
@@ -115,6 +120,17 @@ def _load(config: Path, weights: Path) -> KModel:
         warnings.simplefilter("ignore")
         # With the name of a repository, any, it does not warn that none was given.
         return KModel(repo_id="hexgrad/Kokoro-82M", config=str(config), model=str(weights))
+
+
+def _default(configured: str | None, voices: list[str]) -> str:
+    """Return the voice of requests that name none: the first of lists is the usual one, where it is there."""
+    if configured is None:
+        return voices[0]
+    try:
+        parse_mix(configured, voices)
+    except BadRequest as error:
+        raise LoadFailed(f"the option `voice`: {error.message}") from None
+    return configured
 
 
 def language_of(voice: str) -> str:

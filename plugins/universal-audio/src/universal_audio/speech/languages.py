@@ -1,6 +1,8 @@
 """Text into phonemes, in every language that misaki knows."""
 
 import importlib
+import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +25,19 @@ def open_reader(code: str) -> Reader:
     """Return the reader of a language of LANGUAGES. Raises TaskNotSupported where its dictionary is not installed."""
     language = LANGUAGES[code]
     try:
-        return language.open()
+        with warnings.catch_warnings():
+            # misaki, spaCy and phonemizer use what Python and PyTorch have deprecated: nobody here can help that.
+            warnings.simplefilter("ignore")
+            return language.open()
     except (ImportError, LookupError, OSError, RuntimeError) as error:
         advice = f'`pip install "misaki[{language.extra}]"`' if language.extra else "`pip install espeakng-loader`"
         raise TaskNotSupported(
             f"voice: the language {code} needs {advice} on the server ({type(error).__name__}: {error})", param="voice"
         ) from None
+
+
+# It counts the words that it reads, and warns where one is spoken as two.
+logging.getLogger("phonemizer").setLevel(logging.ERROR)
 
 
 def resolve(code: str) -> str:

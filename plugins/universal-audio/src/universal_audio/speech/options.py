@@ -26,8 +26,9 @@ class KokoroOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     threads: Threads = None
     slots: Slots = 8
     voice: Annotated[
-        str, Meta(description="The voice, or mix of voices, of a request that names none.", min_length=1)
-    ] = "af_heart"
+        str | None,
+        Meta(description="The voice, or mix of voices, of a request that names none; none: af_heart, where it is."),
+    ] = None
 
 
 class SpeechOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -50,6 +50,8 @@ async def narrate(
         spoken, tokens = spoken + len(found.samples), tokens + found.tokens
         for chunk in _encoded(encoder, found.samples, rate):
             yield chunk
+            # The loop turns, so that the chunk leaves before the rest of the sentence is encoded.
+            await asyncio.sleep(0)
     if spoken:
         yield AudioChunk(data=encoder.finish(), sample_rate=encoder.sample_rate)
     elif not request.unfinished:

@@ -31,7 +31,6 @@ USUAL_VOCODER = "microsoft/speecht5_hifigan"
 """What SpeechT5 was published with; its own weights make spectrograms, and this makes sound of them."""
 
 ONLY_VOICE = "default"
-_EMBEDDING = 512
 
 
 class SpeechModel:
@@ -117,7 +116,7 @@ def _voices(kind: object, found: Any, folder: Path) -> dict[str, dict[str, Any]]
             return {ONLY_VOICE: {}} | {name: {"preprocess_params": {"voice_preset": name}} for name in names}
         case "speecht5":
             vectors = {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("voices/*.npy"))}
-            vectors = vectors or {ONLY_VOICE: np.zeros(_EMBEDDING)}
+            vectors = vectors or {ONLY_VOICE: np.zeros(found.model.config.speaker_embedding_dim)}
             return {name: {"forward_params": {"speaker_embeddings": _row(vector)}} for name, vector in vectors.items()}
     return {ONLY_VOICE: {}}
 
