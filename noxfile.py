@@ -17,10 +17,16 @@ def install(session: nox.Session, group: str) -> None:
     session.install(*CONSTRAINTS, *nox.project.dependency_groups(PROJECT, group))
 
 
+def extras_of(plugin: str) -> str:
+    """Return the extras of a plugin that the core's own extra asks for: ``[stt,tts]``."""
+    (named,) = PROJECT["project"]["optional-dependencies"][plugin.removeprefix("universal-")]
+    return str(named).removeprefix(plugin)
+
+
 def install_projects(session: nox.Session) -> None:
     """Install the core and every plugin from the working tree."""
-    folders = [".", *sorted(str(path.parent) for path in Path("plugins").glob("*/pyproject.toml"))]
-    session.install(*CONSTRAINTS, *(part for folder in folders for part in ("--editable", folder)))
+    projects = [".", *(f"{folder}{extras_of(folder.name)}" for folder in sorted(Path("plugins").glob("universal-*")))]
+    session.install(*CONSTRAINTS, *(part for project in projects for part in ("--editable", project)))
 
 
 @nox.session(python=PYTHONS)

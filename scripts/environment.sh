@@ -64,7 +64,10 @@ count=0
 projects="--constraint constraints.txt --editable ."
 for plugin in plugins/*/pyproject.toml; do
     count=$((count + 1))
-    projects="$projects --editable ${plugin%/pyproject.toml}"
+    folder=${plugin%/pyproject.toml}
+    # With the extras that the core's own extra asks for: audio = ["universal-audio[stt,tts]"].
+    extras=$(sed -n "s/^[a-z]* = \[\"${folder#plugins/}\(\[[a-z,]*\]\)\"\]$/\1/p" pyproject.toml)
+    projects="$projects --editable $folder$extras"
 done
 plural=$([ "$count" = 1 ] || echo s)
 

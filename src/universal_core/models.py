@@ -91,9 +91,10 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A way of running models, as a plugin declares it.
 
     ``model`` is the import path ``package.module:Class`` of the class with ``__init__(info, options)`` and one
-    method per task; a third parameter ``report`` takes a function to tell Progress to while it loads. ``preload`` names the modules that the nursery imports before it forks workers; importing
-    them must not touch an accelerator. ``fork=False`` asks for a fresh interpreter per worker instead.
-    ``engine`` is the library underneath (``pytorch``, ``llama.cpp``), which RUNTIME_BACKEND can prefer.
+    method per task; a third parameter ``report`` takes a function to tell Progress to while it loads. ``preload`` names
+    the modules that the nursery imports before it forks workers; importing them must not touch an accelerator.
+    ``fork=False`` asks for a fresh interpreter per worker instead. ``engine`` is the library underneath (``pytorch``,
+    ``llama.cpp``), which RUNTIME_BACKEND can prefer.
     """
 
     name: str

@@ -46,19 +46,13 @@ def prompt_of(request: ChatRequest) -> tuple[str, list[bytes]]:
     return text + f"{TURN}assistant\n", media
 
 
-def reference(
-    file: Path, projector: Path, request: ChatRequest, count: int = 12, *, prompt: str | None = None
-) -> bytes:
-    """Return the bytes of the greedy answer, by the functions that llama.cpp's own programs use.
-
-    ``prompt`` is the text with markers where another template than that of the tiny models writes it.
-    """
+def reference(file: Path, projector: Path, request: ChatRequest, count: int = 12) -> bytes:
+    """Return the bytes of the greedy answer, by the functions that llama.cpp's own programs use."""
     import llama_cpp
     from llama_cpp import mtmd_cpp
 
     log.route()
     text, media = prompt_of(request)
-    text = text if prompt is None else prompt
     with ExitStack() as stack:
         model, context = _loaded(stack, file)
         parameters = mtmd_cpp.mtmd_context_params_default()

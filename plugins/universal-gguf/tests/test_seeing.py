@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, aclosing, closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tiny.answers import Answers, chat_request
+from tiny.answers import Answers, chat_request, gather
 from tiny.gguf import make_gguf_gemma3, make_gguf_llama, make_projector
 from tiny.media import BLUE, GREEN, RED, encoded, picture, recording
 from tiny.projectors import (
@@ -30,6 +31,7 @@ from universal_core import (
     TokenizeRequest,
     UnsupportedField,
 )
+from universal_gguf.generation import projector
 from universal_gguf.generation.model import GenerationModel
 
 SIZE = (140, 90)
@@ -53,9 +55,9 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     def make(name: str) -> Path:
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name)
-            model, projector = MAKERS[name]
+            model, beside = MAKERS[name]
             model(made[name] / "model.gguf")
-            projector(made[name] / "mmproj-model.gguf")
+            beside(made[name] / "mmproj-model.gguf")
         return made[name]
 
     return make
@@ -176,7 +178,11 @@ def test_streams_of_text_beside_it_say_what_they_say_alone(name: str, loaded: Ca
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("options", [{"cache_tokens": 200, "n_ctx": 200}, {"lookup_tokens": 4}, {"slots": 1}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"cache_tokens": 200, "n_ctx": 200}, {"lookup_tokens": 4}, {"draft_model": "model.gguf"}, {"slots": 1}],
+    ids=str,
+)
 def test_what_pauses_waits_or_is_guessed_says_the_same(
     name: str, options: dict[str, Any], loaded: Callable[..., GenerationModel]
 ) -> None:
@@ -205,20 +211,16 @@ def test_a_picture_that_must_be_read_at_once_is_refused_where_no_step_is_that_la
     assert answers(model, chat_request("hello", max_tokens=3))[0].usage.completion_tokens == 3
 
 
-@pytest.mark.parametrize("n_batch", [8, 512])
-def test_a_prompt_may_end_with_a_picture(
-    n_batch: int, folder_of: Callable[[str], Path], loaded: Callable[..., GenerationModel]
-) -> None:
-    model = loaded("llava", chat_template="{{ messages[0].content }}", n_batch=n_batch, slots=2)
-    request = see("hello", RED_PART, logprobs=0)
-    folder = folder_of("llava")
-    expected = reference(
-        folder / "model.gguf", folder / "mmproj-model.gguf", request, prompt="hello<__media__>"
-    )
-    first, again = (answers(model, request)[0] for _ in range(2))
-    assert written(first) == written(again) == expected
-    # The picture is read again, because only reading gives logits.
-    assert 0 < again.usage.cached_tokens < again.usage.prompt_tokens - 1
+def test_a_prompt_may_end_with_a_picture(loaded: Callable[..., GenerationModel]) -> None:
+    found = []
+    for n_batch in (8, 512):
+        model = loaded("llava", chat_template="{{ messages[0].content }}", n_batch=n_batch, slots=2)
+        first, again, other = (answers(model, see("hello", part))[0] for part in (RED_PART, RED_PART, GREEN_PART))
+        # The picture is read again, because only reading gives logits.
+        assert 0 < again.usage.cached_tokens < again.usage.prompt_tokens - 1
+        assert first.text == again.text != other.text
+        found.append(first.text)
+    assert found[0] == found[1]
 
 
 def test_a_template_that_does_not_show_every_picture_is_told(loaded: Callable[..., GenerationModel]) -> None:
@@ -248,6 +250,43 @@ def test_a_client_that_goes_away_leaves_the_others_alone(loaded: Callable[..., G
     asyncio.run(main())
     request = see("what", RED_PART)
     assert answers(model, request)[0].text == answers(loaded("qwen2vl"), request)[0].text
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_whatever_comes_and_goes_in_a_small_cache_everybody_is_told_the_same(
+    name: str, loaded: Callable[..., GenerationModel]
+) -> None:
+    one, other = media_of(name)
+    chance = random.Random(1)
+    kinds: list[tuple[Any, ...]] = [("hello",), ("x", one), ("y", other), (one, "q", other), ("the same words", one)]
+    requests = [see(*chance.choice(kinds), f"number {place}", max_tokens=chance.randint(5, 50)) for place in range(24)]
+    calm = texts(answers(loaded(name), *requests))
+    model = loaded(name, n_batch=20, slots=4, cache_tokens=330, n_ctx=330, lookup_tokens=2)
+
+    async def hear(place: int) -> str | None:
+        async with aclosing(model.chat(requests[place])) as events:
+            if place % 4 < 3:
+                return (await gather(events)).text
+            for _ in range(1 + place % 3):
+                await anext(events)
+        return None
+
+    async def main() -> list[str | None]:
+        return await asyncio.gather(*map(hear, range(len(requests))))
+
+    for _ in range(2):
+        found = asyncio.run(main())
+        assert all(text in (None, expected) for text, expected in zip(found, calm, strict=True))
+
+
+def test_what_was_seen_long_ago_is_looked_at_again(
+    loaded: Callable[..., GenerationModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "KEPT_BYTES", 5000)
+    model = loaded("qwen2vl", slots=1)
+    requests = [see("?", RED_PART), see("?", GREEN_PART), see("?", RED_PART, BLUE_PART), see("?", RED_PART)]
+    found = [answers(model, request)[0].text for request in requests]
+    assert found == [answers(loaded("qwen2vl"), request)[0].text for request in requests]
 
 
 @pytest.mark.parametrize("name", MAKERS)
