@@ -1,7 +1,6 @@
 """Universal Runtime's core: what plugin authors import."""
 
 from universal_core.batching import batched
-from universal_core.cores import usable_cores
 from universal_core.errors import (
     BadRequest,
     ContextLengthExceeded,
@@ -15,6 +14,7 @@ from universal_core.errors import (
     UniversalError,
     UnsupportedField,
 )
+from universal_core.hardware import choose_device, usable_cores
 from universal_core.hookspecs import hookimpl
 from universal_core.memory import available_memory
 from universal_core.messages import (
@@ -148,6 +148,7 @@ __all__ = [
     "Word",
     "available_memory",
     "batched",
+    "choose_device",
     "hookimpl",
     "usable_cores",
 ]

@@ -1,10 +1,8 @@
 """Where a model runs: device and threads."""
 
-import os
-
 import torch
 
-from universal_core import LoadFailed
+from universal_core import choose_device, usable_cores
 
 
 def pick_device(name: str) -> torch.device:
@@ -12,15 +10,8 @@ def pick_device(name: str) -> torch.device:
 
     Raises LoadFailed for a device that this machine does not have.
     """
-    has_mps, cuda_devices = torch.backends.mps.is_available(), torch.cuda.device_count()
-    if name == "auto":
-        return torch.device("cuda" if cuda_devices else "mps" if has_mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= cuda_devices:
-        raise LoadFailed(f"device {name!r} is not on this machine: PyTorch sees {cuda_devices} CUDA devices")
-    if device.type == "mps" and not has_mps:
-        raise LoadFailed("device 'mps' is not on this machine: PyTorch sees no Apple GPU")
-    return device
+    cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    return torch.device(choose_device(name, library="PyTorch", cuda=cuda, mps=mps))
 
 
 def use_threads(count: int | None) -> None:
@@ -28,5 +19,4 @@ def use_threads(count: int | None) -> None:
 
     Call it in the thread that computes: OpenMP keeps the number for each thread.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(count or max(1, min(torch.get_num_threads(), cores)))
+    torch.set_num_threads(count or max(1, min(torch.get_num_threads(), usable_cores())))

@@ -14,8 +14,8 @@ log = logging.getLogger("llama.cpp")
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 _CONTINUED = 5
 _KEPT = 20
-# The cache of all requests together may well be larger than the context that each of them may have.
-_KNOWN = "possible training context overflow"
+# The cache of all requests together may well be larger than the context of each; and its full size is what we ask for.
+_KNOWN = ("possible training context overflow", "using full-size SWA cache")
 
 errors: ContextVar[deque[str] | None] = ContextVar("errors", default=None)
 """Where what llama.cpp calls an error is kept as well, for the refusal that follows."""
@@ -44,7 +44,8 @@ class _Lines:
         text, self._text = self._text.strip(), ""
         if not text or set(text) == {"."}:
             return
-        level = logging.DEBUG if _KNOWN in text or interrupted.is_set() else self._level
+        known = interrupted.is_set() or any(words in text for words in _KNOWN)
+        level = logging.DEBUG if known else self._level
         log.log(level, "%s", text)
         kept = errors.get()
         if self._level >= logging.ERROR and kept is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from universal_core import LoadFailed, usable_cores
+from universal_core import choose_device, usable_cores
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -16,14 +16,7 @@ def pick_device(name: str) -> torch.device:
 
     Raises LoadFailed for a device that this machine does not have.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= _cuda_devices():
-        raise LoadFailed(f"device {name!r} is not on this machine: PyTorch sees {_cuda_devices()} CUDA devices")
-    if device.type == "mps" and not _has_mps():
-        raise LoadFailed("device 'mps' is not on this machine: PyTorch sees no Apple GPU")
-    return device
+    return torch.device(choose_device(name, library="PyTorch", cuda=_cuda_devices(), mps=_has_mps()))
 
 
 def pick_dtype(name: str, device: torch.device, config_dtype: torch.dtype | None) -> torch.dtype:

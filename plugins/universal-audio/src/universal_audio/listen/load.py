@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import re
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from ctranslate2 import get_cuda_device_count, get_supported_compute_types
 from faster_whisper import WhisperModel
 
 from universal_audio.listen.options import WhisperOptions
-from universal_core import LoadFailed, ModelInfo
+from universal_core import LoadFailed, ModelInfo, choose_device, usable_cores
 
 _COPIED = ("tokenizer.json", "preprocessor_config.json")
 
@@ -43,7 +42,7 @@ def load_whisper(info: ModelInfo, options: WhisperOptions) -> Loaded:
             device=device,
             device_index=index,
             compute_type=pick_compute_type(options.compute_type, device),
-            cpu_threads=options.threads or _cores(),
+            cpu_threads=options.threads or usable_cores(),
             local_files_only=True,
         )
     except (RuntimeError, ValueError) as error:
@@ -51,20 +50,10 @@ def load_whisper(info: ModelInfo, options: WhisperOptions) -> Loaded:
     return Loaded(model, (folder / "model.bin").stat().st_size)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def pick_device(name: str) -> tuple[str, int]:
     """Return CTranslate2's device and its number: a GPU for ``auto`` where there is one. Raises LoadFailed."""
-    kind, _, number = name.partition(":")
-    found = get_cuda_device_count()
-    if kind == "auto":
-        return ("cuda" if found else "cpu"), 0
-    if kind == "cuda" and int(number or 0) >= found:
-        raise LoadFailed(f"device {name!r} is not on this machine: CTranslate2 sees {found} CUDA devices.")
-    if kind == "mps":
-        raise LoadFailed("CTranslate2 does not run on Apple GPUs; set the device to cpu.")
+    chosen = choose_device(name, library="CTranslate2", cuda=get_cuda_device_count())
+    kind, _, number = chosen.partition(":")
     return kind, int(number or 0)
 
 

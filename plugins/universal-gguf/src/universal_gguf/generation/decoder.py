@@ -1,7 +1,7 @@
 """One context of llama.cpp: tokens go in for many sequences at once, logits come out."""
 
 import ctypes
-import ctypes.util
+import os
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -170,4 +170,5 @@ def _as(array: numpy.ndarray, kind: type[ctypes._SimpleCData]) -> "ctypes._Point
 
 # llama.cpp asks "shall I stop?" before each of a thousand operations a step. A function in Python would cost a step
 # of a small model a tenth of its time, so it asks the C library how long a text is that we write: empty is "go on".
-_STOP_WHEN_WRITTEN = ctypes.cast(ctypes.CDLL(None).strlen, binding.ggml_abort_callback)
+_C = ctypes.CDLL("msvcrt" if os.name == "nt" else None)
+_STOP_WHEN_WRITTEN = ctypes.cast(_C.strlen, binding.ggml_abort_callback)

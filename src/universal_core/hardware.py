@@ -1,10 +1,28 @@
-"""How many processor cores this process may compute on."""
+"""What a model computes on: which device a name stands for, and how many processor cores there are."""
 
 import os
 from pathlib import Path
 
+from universal_core.errors import LoadFailed
+
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
+
+
+def choose_device(name: str, *, library: str, cuda: int, mps: bool = False) -> str:
+    """Return the device called ``name``, or for ``auto`` the fastest there is: cuda, mps, cpu.
+
+    ``library`` is what computes; it sees ``cuda`` NVIDIA devices, and an Apple GPU or not. Raises LoadFailed for a
+    device that it does not see.
+    """
+    kind, _, number = name.partition(":")
+    if kind == "auto":
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    if kind == "cuda" and int(number or 0) >= cuda:
+        raise LoadFailed(f"device {name!r} is not on this machine: {library} sees {cuda} CUDA devices")
+    if kind == "mps" and not mps:
+        raise LoadFailed(f"device 'mps' is not on this machine: {library} sees no Apple GPU it could run on")
+    return name
 
 
 def usable_cores() -> int:
