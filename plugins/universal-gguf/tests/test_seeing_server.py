@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,6 +16,7 @@ from tiny.media import GREEN, RED, encoded, picture
 from tiny.seeing import see
 from tiny.writing import answers, load
 from universal_core import ImagePart
+from universal_core.testing import BackendContract
 
 PICTURES = [encoded(picture(color, (140, 90))) for color in (RED, GREEN)]
 
@@ -34,6 +35,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("pictures")
     (found / "red.png").write_bytes(PICTURES[0])
     return found
+
+
+class TestSeeing(BackendContract):
+    model: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _model(self, folder: Path) -> None:
+        type(self).model = str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -230,7 +230,7 @@ class Projector:
         found = (mtmd_cpp.mtmd_decoder_pos * count)()
         mtmd_cpp.mtmd_helper_image_get_decoder_pos(image, begin, found)
         # The library has t, x, y, z, and the model t, y, x, z.
-        return numpy.frombuffer(found, numpy.int32).reshape(count, 4)[:, [0, 2, 1, 3]].T
+        return numpy.frombuffer(bytes(found), numpy.int32).reshape(count, 4)[:, [0, 2, 1, 3]].T
 
     def _keep(self, seen: dict[bytes, Seen]) -> None:
         with self._encoding:
