@@ -34,6 +34,7 @@ _TYPES = {
 
 _SCALING = {"none": 0, "linear": 1, "yarn": 2, "longrope": 3}
 _MOST_SEQUENCES = 256
+_STEP_ON_CPU = 256
 
 
 class Lane:
@@ -54,9 +55,10 @@ class Lane:
         cache = Cache(self._decoder, self._decoder.cells, sequences_of(options), divisible=divisible)
         threads = Threads(options.n_threads, options.n_threads_batch)
         threads.apply(self._decoder)
-        pace = Pace(self._decoder.size)
+        pace = Pace(step_of(options))
         runner = BatchRunner(self._decoder, cache, pace, threads, turn, guesser if divisible else None)
-        self.engine = Engine(runner, Turns(cache, pace, slots=options.slots, size=self._decoder.size))
+        turns = Turns(cache, pace, slots=options.slots, size=step_of(options), quick=self._decoder.size)
+        self.engine = Engine(runner, turns)
 
     def close(self) -> None:
         """End the engine, then free the context."""
@@ -112,12 +114,11 @@ class Contexts:
 
 def generation_parameters(options: GenerationOptions, cells: int) -> llama_cpp.llama_context_params:
     """Return how a context for writing is made: one store of ``cells`` for all sequences, whole steps at a time."""
-    guessed = max(options.lookup_tokens, options.draft_tokens if options.draft_model else 0)
     parameters = context_parameters(options)
     parameters.n_ctx = cells
-    parameters.n_batch = parameters.n_ubatch = max(options.n_batch, options.slots * (1 + guessed))
+    parameters.n_batch = parameters.n_ubatch = max(options.n_batch, checked_of(options))
     parameters.n_seq_max = sequences_of(options)
-    parameters.n_outputs_max = max(options.slots * (1 + guessed), parameters.n_seq_max)
+    parameters.n_outputs_max = max(checked_of(options), parameters.n_seq_max)
     parameters.kv_unified = True
     parameters.swa_full = options.swa_full
     parameters.type_k, parameters.type_v = _TYPES[options.cache_type_k], _TYPES[options.cache_type_v]
@@ -128,6 +129,21 @@ def generation_parameters(options: GenerationOptions, cells: int) -> llama_cpp.l
     for name in ("yarn_beta_fast", "yarn_beta_slow", "yarn_orig_ctx"):
         _set(parameters, options, name)
     return parameters
+
+
+def step_of(options: GenerationOptions) -> int:
+    """Return the most tokens of a step: on a processor no more than pay, so that what comes next need not wait long.
+
+    There 256 tokens at once are read as fast, token by token, as 512; a graphics card wants as many as it gets.
+    """
+    on_cpu = options.device == "cpu" or not llama_cpp.llama_supports_gpu_offload()
+    return max(checked_of(options), min(options.n_batch, _STEP_ON_CPU) if on_cpu else options.n_batch)
+
+
+def checked_of(options: GenerationOptions) -> int:
+    """Return how many tokens a step has at most that are each followed by a choice: the last ones, and guesses."""
+    guessed = max(options.lookup_tokens, options.draft_tokens if options.draft_model else 0)
+    return options.slots * (1 + guessed)
 
 
 def sequences_of(options: GenerationOptions) -> int:

@@ -11,19 +11,20 @@ from universal_gguf.generation.pace import Pace
 class Turns:
     """Up to ``slots`` sequences run, in steps of at most ``size`` tokens; further ones wait in order of arrival.
 
-    Every step reads the last token of each answer being written, and then prompts. A prompt that fits into one step is
-    read as soon as there is room: it holds the others up once. A longer one is read at the pace that they can bear.
+    Every step reads the last token of each answer being written, and then prompts. A prompt of at most ``quick`` tokens
+    is read as soon as there is room: it holds the others up once. A longer one is read at the pace that they can bear.
 
     When the cache is full, prefixes kept from finished answers go first. Then the youngest sequence pauses: it gives
     its cells back, and begins again as soon as there is room, with its answer as far as it was written. The oldest
     is never paused, and one alone always fits; so nothing waits for ever.
     """
 
-    def __init__(self, cache: Cache, pace: Pace, *, slots: int, size: int) -> None:
+    def __init__(self, cache: Cache, pace: Pace, *, slots: int, size: int, quick: int | None = None) -> None:
         self._cache = cache
         self._pace = pace
         self._slots = slots
         self._size = size
+        self._quick = quick or size
         self._numbers = count()
         self._arrival: dict[Sequence, int] = {}
         self._waiting: deque[Sequence] = deque()
@@ -88,7 +89,7 @@ class Turns:
             self._writing.append(sequence)
             return
         self._reading.append(sequence)
-        if sequence.unread > self._size:
+        if sequence.unread > self._quick:
             self._long.add(sequence)
 
     def _next_tokens(self) -> list[Row]:
