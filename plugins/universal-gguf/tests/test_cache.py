@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy
@@ -46,6 +47,12 @@ def read(cache: Cache, *tokens: int) -> Held:
     return held
 
 
+def forget(cache: Cache, held: Held) -> None:
+    """End a sequence of which nothing is kept."""
+    held.broken = True
+    cache.keep(held)
+
+
 def free(cache: Cache) -> int:
     return len(cache._cells.free)
 
@@ -57,8 +64,8 @@ def test_a_sequence_begins_with_the_longest_prefix_of_running_and_kept_ones() ->
     third = cache.begin([1, 2, 3, 4, 6, 7])
     assert third.tokens.tolist() == [1, 2, 3, 4]
     assert book.calls[-1] == ("copy", running.number, third.number, 4)
-    cache.drop(third)
-    cache.drop(running)
+    forget(cache, third)
+    forget(cache, running)
     assert cache.begin([1, 2, 3, 4, 6, 7]).tokens.tolist() == [1, 2, 3]
 
 
@@ -87,11 +94,11 @@ def test_what_is_shared_takes_its_cells_once() -> None:
     assert fork is not None
     assert fork.tokens == two.tokens
     assert (free(cache), cache.available) == (4, 4)
-    cache.drop(one)
+    forget(cache, one)
     assert free(cache) == 5, "only the cell that nobody else has is free"
-    cache.drop(two)
+    forget(cache, two)
     assert free(cache) == 5
-    cache.drop(fork)
+    forget(cache, fork)
     assert free(cache) == 10
 
 
@@ -123,7 +130,7 @@ def test_a_prefix_that_was_copied_counts_as_used() -> None:
     cache, _ = make(cells=9, sequences=6)
     for first in (10, 20, 30):
         cache.keep(read(cache, first, first + 1, first + 2))
-    cache.drop(cache.begin([10, 11, 99]))
+    forget(cache, cache.begin([10, 11, 99]))
     assert cache.make_room(3)
     assert cache.begin([20, 21, 22, 23]).tokens.tolist() == []
     assert cache.begin([10, 11, 12, 13]).tokens.tolist() == [10, 11, 12]
@@ -181,8 +188,8 @@ def test_a_prefix_whose_own_number_is_needed_is_cut_to_what_is_of_use() -> None:
     held = cache.begin([1, 2, 9])
     assert held is kept
     assert held.tokens.tolist() == [1, 2]
-    cache.drop(held)
-    cache.drop(running)
+    forget(cache, held)
+    forget(cache, running)
     assert free(cache) == 10
 
 
@@ -254,11 +261,11 @@ def test_in_a_random_walk_no_cell_and_no_number_is_lost(seed: int, divisible: bo
                 running.append(fork)
             elif step in ("keep", "drop"):
                 running.remove(held)
-                held.broken = dice.random() < 0.1
-                getattr(cache, step)(held)
+                held.broken = step == "drop" or dice.random() < 0.1
+                cache.keep(held)
         walk.check()
     for held in running:
-        cache.drop(held)
+        forget(cache, held)
     assert cache.make_room(60)
 
 
@@ -303,4 +310,4 @@ def test_in_a_real_context_every_counted_cell_can_be_filled(decoder: Decoder) ->
         tokens = [60 + dice.randrange(3) for _ in range(dice.randint(20, 250))]
         held = cache.begin(tokens)
         step(decoder, cache, held, tokens[len(held.tokens) :])
-        (cache.keep if dice.random() < 0.8 else cache.drop)(held)
+        (cache.keep if dice.random() < 0.8 else partial(forget, cache))(held)

@@ -103,6 +103,11 @@ def context_parameters(options: Options) -> llama_cpp.llama_context_params:
     return parameters
 
 
+def on_processor(options: Options) -> bool:
+    """Whether a model runs on the processor alone."""
+    return options.device == "cpu" or not llama_cpp.llama_supports_gpu_offload()
+
+
 def gpu_memory() -> int:
     """Return the free bytes of all accelerators together."""
     return sum(device.free for device in devices() if device.is_gpu)
@@ -161,7 +166,7 @@ def offloaded_layers(options: Options, header: Header, file_size: int, context: 
 
     A layer takes its share of the file and of the cache; a gigabyte stays free for what a step computes.
     """
-    if options.device == "cpu" or not llama_cpp.llama_supports_gpu_offload():
+    if on_processor(options):
         return 0
     if options.n_gpu_layers is not None:
         return ALL_LAYERS if options.n_gpu_layers < 0 else options.n_gpu_layers

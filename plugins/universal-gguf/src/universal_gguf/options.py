@@ -29,7 +29,8 @@ Threads = Annotated[
     Count | None, Meta(description="Threads to compute with; none means one per physical core that may be used.")
 ]
 FlashAttention = Annotated[
-    Literal["auto", "on", "off"], Meta(description="Flash attention; auto leaves it to llama.cpp.")
+    Literal["auto", "on", "off"],
+    Meta(description="Flash attention; auto leaves it to llama.cpp."),
 ]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 UseMmap = Annotated[bool, Meta(description="Map the file into memory instead of reading it.")]

@@ -168,17 +168,12 @@ class Cache:
         return len(self._cells.free) >= count
 
     def keep(self, held: Held) -> None:
-        """End a running sequence, and keep what it has read for those that begin alike."""
+        """End a running sequence, and keep what it has read for those that begin alike, unless it is broken."""
         self._running.discard(held)
         if held.broken or not held.tokens:
             self._drop(held)
         else:
             self._kept[held] = None
-
-    def drop(self, held: Held) -> None:
-        """End a running sequence and forget what it has read."""
-        self._running.discard(held)
-        self._drop(held)
 
     def _drop(self, held: Held) -> None:
         self._memory.cut(held.number)

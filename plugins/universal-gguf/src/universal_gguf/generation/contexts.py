@@ -13,7 +13,7 @@ from universal_gguf.generation.guess import Guesser
 from universal_gguf.generation.pace import Pace
 from universal_gguf.generation.runner import BatchRunner
 from universal_gguf.generation.scheduler import Turns
-from universal_gguf.library import Weights, context_parameters
+from universal_gguf.library import Weights, context_parameters, on_processor
 from universal_gguf.options import GenerationOptions
 from universal_gguf.threads import Threads
 
@@ -136,8 +136,8 @@ def step_of(options: GenerationOptions) -> int:
 
     There 256 tokens at once are read as fast, token by token, as 512; a graphics card wants as many as it gets.
     """
-    on_cpu = options.device == "cpu" or not llama_cpp.llama_supports_gpu_offload()
-    return max(checked_of(options), min(options.n_batch, _STEP_ON_CPU) if on_cpu else options.n_batch)
+    paying = min(options.n_batch, _STEP_ON_CPU) if on_processor(options) else options.n_batch
+    return max(checked_of(options), paying)
 
 
 def checked_of(options: GenerationOptions) -> int:

@@ -7,9 +7,8 @@ import numpy
 from numpy.typing import NDArray
 
 from universal_core import InsufficientMemory, InternalError, LoadFailed
-from universal_gguf.build import has_accelerator
 from universal_gguf.generation.decoder import Decoder, Piece
-from universal_gguf.library import Weights, context_parameters
+from universal_gguf.library import Weights, context_parameters, on_processor
 from universal_gguf.options import PooledOptions
 from universal_gguf.pooled.packing import pack
 from universal_gguf.pooled.pooling import Pooling, Vector
@@ -123,8 +122,7 @@ class Runner:
 
 def _step_size(options: PooledOptions, pooling: Pooling) -> int:
     """Return the tokens of a step: what was asked for at most, and not more than pays."""
-    on_cpu = options.device == "cpu" or not has_accelerator()
-    pays = _STEP_ON_CPU if on_cpu else _STEP_WITH_SCORES if pooling.is_causal else options.n_batch
+    pays = _STEP_ON_CPU if on_processor(options) else _STEP_WITH_SCORES if pooling.is_causal else options.n_batch
     return min(options.n_batch, pays)
 
 
