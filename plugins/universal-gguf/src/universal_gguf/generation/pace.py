@@ -1,39 +1,56 @@
-"""How much of a long prompt may join a step without holding up the answers that are being written."""
+"""How much of a long prompt joins a step, and when, so that the answers that are being written go on."""
 
 SLOWDOWN = 2.2
-"""How many times as long as usual a step may take while a long prompt is read beside running answers."""
+"""How many times as long as usual an answer's tokens may take on average while a long prompt is read beside it."""
 
-_FIRST = 8
+LEAST = 32
+"""Tokens of a prompt that join a step when any do.
+
+Fewer would be a waste: a processor reads two tokens in the time of four, and 32 in that of twelve taken one by one.
+"""
+
+_LONGEST = 4.0
 _WEIGHT = 0.3
 
 
 class Pace:
-    """Learns from the steps how long they take, and from that how many prompt tokens a step has time for.
+    """Gives long prompts their share of the time: what they take is paid back by steps without them.
 
-    On a processor a step of one token takes as long as reading three or four tokens of a prompt, on a graphics card
-    as long as several hundred: no fixed size of chunks is right for both.
+    It learns how long steps take. So on a processor a piece of a prompt joins every fifth step or so, and on a
+    graphics card, where reading hundreds of tokens takes no longer than writing one, nearly every step.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._plain: dict[int, float] = {}
         self._token = 0.0
+        self._credit = 0.0
 
     def observe(self, answers: int, prompt: int, seconds: float) -> None:
         """Learn from a step that read the next token of some ``answers`` and ``prompt`` tokens of prompts."""
         if not prompt:
             self._plain[answers] = _mixed(self._plain.get(answers), seconds)
-        elif answers and self._plain:
-            self._token = _mixed(self._token, max(seconds - self._alone(answers), seconds / 10) / prompt)
+        if not answers or not self._plain:
+            return
+        alone = self._alone(answers)
+        extra = max(seconds - alone, 0.0) if prompt else 0.0
+        if prompt:
+            self._token = _mixed(self._token, max(extra, seconds / 10) / prompt)
+        # No more is saved than a step is worth: a prompt that comes later must not stop the answers for long.
+        self._credit = min(self._credit + (SLOWDOWN - 1) * alone - extra, alone)
 
     def allowance(self, answers: int) -> int:
-        """Return how many tokens of long prompts may join the next token of some ``answers``; without any, all."""
+        """Return how many tokens of long prompts may join the next token of some ``answers``; without any, all.
+
+        None may join while what the prompts took before is not paid back, nor before it is known how long a step takes.
+        """
         if not answers:
             return self._most
-        if not self._plain or not self._token:
-            return min(_FIRST, self._most)
-        time = (SLOWDOWN - 1) * self._alone(answers)
-        return max(1, min(self._most, int(time / self._token)))
+        if not self._plain or self._credit < 0:
+            return 0
+        if not self._token:
+            return min(LEAST, self._most)
+        return min(self._most, max(LEAST, int(_LONGEST * self._alone(answers) / self._token)))
 
     def _alone(self, answers: int) -> float:
         """Return how long a step of so many answers takes, or of the nearest number that was seen."""
