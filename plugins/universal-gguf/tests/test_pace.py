@@ -42,7 +42,7 @@ def test_on_average_a_token_takes_no_longer_than_the_slowdown(alone: float, toke
 
 
 def test_where_prompts_cost_little_they_join_every_step() -> None:
-    _, joined = run(Pace(512), 100, alone=0.005, token=0.00001)
+    _, joined = run(Pace(512), 100, alone=0.005, token=0.000004)
     assert set(joined[5:]) == {512}
 
 
@@ -59,7 +59,7 @@ def test_a_step_takes_a_few_times_as_long_and_no_more() -> None:
 
 
 def test_every_prompt_ends_however_slow_it_is() -> None:
-    _, joined = run(Pace(512), 5000, alone=0.001, token=0.05)
+    _, joined = run(Pace(512), 10_000, alone=0.001, token=0.05)
     assert sum(count > 0 for count in joined) >= 3
 
 
