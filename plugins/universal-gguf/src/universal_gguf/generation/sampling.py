@@ -11,7 +11,7 @@ The steps and their order are those of universal-text, which are transformers' a
 
 Every step is a few passes of numpy over the vocabulary, or touches a few tokens only. llama.cpp's own chain of samplers
 sorts the vocabulary where top_p comes without top_k: 12 ms a token at 150,000 tokens, against 0.3 ms here
-(bench/gguf/sampling.py). The choice is the same to the last draw.
+(bench/llama/sampling.py measures a whole token). The choice is the same to the last draw.
 """
 
 import random
