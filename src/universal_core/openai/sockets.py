@@ -1,6 +1,7 @@
 """What WebSocket endpoints have in common: how they read their query, and how they tell what is wrong."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import msgspec
@@ -29,6 +30,19 @@ class ErrorEvent(msgspec.Struct, frozen=True, tag="error"):
 async def send_event(websocket: WebSocket, event: Any) -> None:
     """Send a Struct as JSON."""
     await websocket.send_text(msgspec.json.encode(event).decode())
+
+
+async def until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
+    """Run both sides of a connection until one of them ends; the others are cancelled. Raises what that one raises."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def serve(websocket: WebSocket, work: Awaitable[None]) -> None:

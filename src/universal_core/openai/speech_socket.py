@@ -15,7 +15,7 @@ from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, decode, request_id, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
-from universal_core.openai.sockets import ErrorEvent, serve
+from universal_core.openai.sockets import ErrorEvent, serve, until_one_ends
 from universal_core.openai.speech import DEFAULT_MODEL, MOST_CHARACTERS, PCM_RATE, DoneEvent, Seed, Speed, check_length
 from universal_core.router import Call
 from universal_core.runtime import Runtime
@@ -120,15 +120,7 @@ class SpeechSession:
 
     async def run(self) -> None:
         """Speak until the client goes, or asks for the end. Raises QueueFull."""
-        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._speak())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        await until_one_ends(self._read(), self._speak())
 
     async def _read(self) -> None:
         while (message := await self._websocket.receive())["type"] != "websocket.disconnect":

@@ -14,7 +14,7 @@ from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, check, decode, request_id, runtime_of
 from universal_core.messages import ListenRequest, ListenResult, Segment
 from universal_core.openai.languages import language_code
-from universal_core.openai.sockets import ErrorEvent, send_event, serve
+from universal_core.openai.sockets import ErrorEvent, send_event, serve, until_one_ends
 from universal_core.router import Call
 from universal_core.runtime import Runtime
 
@@ -141,15 +141,7 @@ class Listening:
     async def run(self) -> None:
         """Listen until the client goes. Raises what is wrong from the start."""
         await self._call(b"", final=False)
-        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._listen())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        await until_one_ends(self._read(), self._listen())
 
     async def _read(self) -> None:
         while (message := await self._websocket.receive())["type"] != "websocket.disconnect":

@@ -5,17 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Device = Annotated[
-    str,
-    Meta(
-        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
-        description="Where to run: auto, cpu, cuda, cuda:1 or mps; auto takes the fastest there is.",
-    ),
-]
-Threads = Annotated[
-    Annotated[int, Meta(ge=1)] | None,
-    Meta(description="Threads to compute with; none means one per core that the process may use."),
-]
+from universal_audio.options import Device, Threads
+
 Longest = Annotated[
     float, Meta(gt=0, description="Seconds that a recording may last; a longer one is refused, however small its file.")
 ]
