@@ -9,8 +9,8 @@ A stream feels more of it: beside a prompt of 2,000 tokens the steps without its
 LEAST = 32
 """Tokens of a prompt that join a step when any do.
 
-Fewer would be a waste: beside a running answer a prompt of 2,000 tokens took 133 s where one token joined each step on a
-processor, and 38 s in pieces of 32.
+Fewer would be a waste: beside a running answer on a processor, a prompt of 2,000 tokens took 133 s where one token
+joined each step, and 38 s in pieces of 32.
 """
 
 _LONGEST = 4.0
