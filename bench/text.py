@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from server import Server, running_server
 from tiny.causal import make_qwen3
-from universal_text.devices import pick_dtype, use_threads
+from universal_core.pytorch import pick_dtype, use_threads
 
 CLIENTS = (1, 8)
 END = 2

@@ -27,9 +27,9 @@ import torch
 
 from server import running_server
 from tiny.kokoro import load_kokoro, make_kokoro
-from universal_audio.devices import use_threads
 from universal_audio.speech.languages import open_reader
 from universal_audio.speech.sentences import split
+from universal_core.pytorch import use_threads
 
 TEXT = (
     "The quick brown fox jumps over the lazy dog. It was a bright cold day in April, and the clocks were striking "

@@ -40,7 +40,10 @@ KNOWN_PLUGINS = (
     ),
     KnownPlugin(
         "vision",
-        ("classify_image", "embed_image", "caption", "answer_question", "detect", "segment", "estimate_depth"),
+        (
+            *("classify_image", "match_labels", "embed_image", "detect", "segment", "estimate_depth"),
+            *("caption", "answer_question", "chat"),
+        ),
         architectures=(
             *("ForImageClassification", "CLIP", "Siglip", "Dinov2", "ViT", "Blip", "Llava", "Florence"),
             *("ForObjectDetection", "ForDepthEstimation", "Segmentation", "VLForConditionalGeneration", "VLMoe"),

@@ -11,8 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from tiny.causal import make_llama
 from tiny.folder import info_of
-from universal_core import LoadFailed
-from universal_text import devices
+from universal_core import LoadFailed, pytorch
 from universal_text.causal.load import ends_of, load
 from universal_text.options import CausalOptions
 
@@ -99,8 +98,8 @@ def test_options_that_mean_nothing_are_refused(values: dict[str, Any]) -> None:
     ],
 )
 def test_dtype_auto_on_a_cpu(native: bool, saved: Any, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: native)
-    assert devices.pick_dtype("auto", torch.device("cpu"), saved) == expected
+    monkeypatch.setattr(pytorch, "_cpu_has_bfloat16", lambda: native)
+    assert pytorch.pick_dtype("auto", torch.device("cpu"), saved) == expected
 
 
 def test_code_that_is_trusted_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """The options of this plugin's backends."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from universal_core import DeviceOption, DtypeOption, ThreadsOption, TrustRemoteCodeOption
 
 # The same for both backends, so that one nursery, with one copy of PyTorch in memory, forks the workers of both.
 PRELOAD = (
@@ -20,37 +22,18 @@ PRELOAD = (
     "universal_text.encoder.model",
 )
 
-Device = Annotated[
-    str,
-    Meta(
-        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
-        description="Where to run: auto, cpu, cuda, cuda:1 or mps; auto takes the fastest there is.",
-    ),
-]
-Dtype = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"],
-    Meta(description="Number format of the weights; auto keeps the model's own where the device computes with it."),
-]
-Threads = Annotated[
-    Annotated[int, Meta(ge=1)] | None,
-    Meta(description="Threads to compute with; none means one per core that the process may use."),
-]
-TrustRemoteCode = Annotated[
-    bool, Meta(description="Run the Python code that comes with the model. Only for models that you trust.")
-]
-
 
 class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a causal language model is loaded and run."""
 
-    device: Device = "auto"
-    dtype: Dtype = "auto"
-    trust_remote_code: TrustRemoteCode = False
+    device: DeviceOption = "auto"
+    dtype: DtypeOption = "auto"
+    trust_remote_code: TrustRemoteCodeOption = False
     device_map: Annotated[
         str | None,
         Meta(description="Spread the weights over several devices: auto, balanced or sequential; needs accelerate."),
     ] = None
-    threads: Threads = None
+    threads: ThreadsOption = None
     slots: Annotated[int, Meta(ge=1, description="Answers that are written at the same time; more of them wait.")] = 8
     n_ctx: Annotated[
         Annotated[int, Meta(ge=1)] | None,

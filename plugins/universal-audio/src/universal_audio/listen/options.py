@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from universal_audio.options import Device, Threads
+from universal_core import DeviceOption, ThreadsOption
 
 Longest = Annotated[
     float, Meta(gt=0, description="Seconds that a recording may last; a longer one is refused, however small its file.")
@@ -15,12 +15,12 @@ Longest = Annotated[
 class WhisperOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a Whisper model is run by faster-whisper."""
 
-    device: Device = "auto"
+    device: DeviceOption = "auto"
     compute_type: Annotated[
         Literal["auto", "int8", "int8_float16", "int8_bfloat16", "int8_float32", "float16", "bfloat16", "float32"],
         Meta(description="Numbers to compute with; auto is int8 on a processor and float16 on a GPU."),
     ] = "auto"
-    threads: Threads = None
+    threads: ThreadsOption = None
     slots: Annotated[int, Meta(ge=1, description="Recordings that are worked on at the same time.")] = 8
     batch_size: Annotated[
         int, Meta(ge=1, description="Windows of up to 30 s, of one recording or several, computed together.")
@@ -38,11 +38,11 @@ class WhisperOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class RecognitionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a speech model is run by transformers."""
 
-    device: Device = "auto"
+    device: DeviceOption = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         Meta(description="Number format of the weights; auto is float16 on a GPU and float32 elsewhere."),
     ] = "auto"
-    threads: Threads = None
+    threads: ThreadsOption = None
     batch_size: Annotated[int, Meta(ge=1, description="Windows of up to 30 s of a recording computed together.")] = 4
     longest: Longest = 14400.0

@@ -14,11 +14,11 @@ from transformers import (
 )
 from transformers import AutomaticSpeechRecognitionPipeline as RecognitionPipeline
 
-from universal_audio.devices import pick_device, use_threads
 from universal_audio.listen.options import RecognitionOptions
 from universal_audio.listen.recording import RATE, Samples, read_recording
 from universal_audio.listen.windows import SECONDS, Window, cut, quiet_spans
 from universal_core import BadRequest, Event, Heard, LoadFailed, ModelInfo, Segment, TranscribeRequest, Usage, Word
+from universal_core.pytorch import pick_device, use_threads
 
 Task = Literal["transcribe", "translate"]
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -13,7 +13,6 @@ import torch
 from kokoro import KModel
 from torch import Tensor
 
-from universal_audio.devices import pick_device, use_threads
 from universal_audio.speech.languages import Reader, open_reader, resolve
 from universal_audio.speech.options import KokoroOptions
 from universal_audio.speech.sentences import cut
@@ -29,6 +28,7 @@ from universal_core import (
     SpeakRequest,
     UniversalError,
 )
+from universal_core.pytorch import pick_device, use_threads
 
 RATE = 24000
 """Kokoro's samples per second."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from universal_audio.options import Device, Threads
+from universal_core import DeviceOption, ThreadsOption
 
 Slots = Annotated[int, Meta(ge=1, description="Texts that are spoken at the same time, a sentence of each in turn.")]
 
@@ -13,8 +13,8 @@ Slots = Annotated[int, Meta(ge=1, description="Texts that are spoken at the same
 class KokoroOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a Kokoro model is loaded and run."""
 
-    device: Device = "auto"
-    threads: Threads = None
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
     slots: Slots = 8
     voice: Annotated[
         str | None,
@@ -25,8 +25,8 @@ class KokoroOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class SpeechOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How another speech model is loaded and run."""
 
-    device: Device = "auto"
-    threads: Threads = None
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
     slots: Slots = 8
     language: Annotated[
         str, Meta(description="The language that the model speaks, by which texts are cut into sentences.")

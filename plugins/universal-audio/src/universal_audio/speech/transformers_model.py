@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from transformers import SpeechT5HifiGan, pipeline
 
-from universal_audio.devices import pick_device, use_threads
 from universal_audio.speech.options import SpeechOptions
 from universal_audio.speech.speaking import Utterance, narrate
 from universal_audio.speech.voices import near
@@ -26,6 +25,7 @@ from universal_core import (
     SpeakRequest,
     Voice,
 )
+from universal_core.pytorch import pick_device, use_threads
 
 USUAL_VOCODER = "microsoft/speecht5_hifigan"
 """What SpeechT5 was published with; its own weights make spectrograms, and this makes sound of them."""

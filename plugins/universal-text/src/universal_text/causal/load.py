@@ -8,8 +8,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils.logging import disable_progress_bar
 
 from universal_core import LoadFailed, ModelInfo
+from universal_core.pytorch import pick_device, pick_dtype
 from universal_text.causal.vocabulary import TokenizerVocabulary
-from universal_text.devices import pick_device, pick_dtype
 from universal_text.options import CausalOptions
 
 

@@ -14,13 +14,13 @@ from universal_core.conversation import (
     Sequence,
     context_asked,
 )
+from universal_core.pytorch import use_threads
 from universal_text.causal.load import load, vocabulary_of
 from universal_text.causal.runner import SoloRunner
 from universal_text.causal.sampling import Sampler
 from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.settings import default_sampling
 from universal_text.claims import context_of
-from universal_text.devices import use_threads
 from universal_text.options import CausalOptions
 
 # For the few models without positions (recurrent ones), whose state does not grow.

@@ -19,8 +19,8 @@ from universal_core import (
     Usage,
     batched,
 )
+from universal_core.pytorch import has_native_bfloat16, pick_device, pick_dtype, use_threads
 from universal_text.causal.vocabulary import TokenizerVocabulary
-from universal_text.devices import has_native_bfloat16, pick_device, pick_dtype, use_threads
 from universal_text.encoder.batches import cut_batches
 from universal_text.encoder.dense import build_steps
 from universal_text.encoder.layout import Layout, read_layout

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from universal_text.options import Device, Threads, TrustRemoteCode
+from universal_core import DeviceOption, ThreadsOption, TrustRemoteCodeOption
 
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt", "weightedmean", "last"]
 
@@ -13,7 +13,7 @@ PoolingMode = Literal["cls", "max", "mean", "mean_sqrt", "weightedmean", "last"]
 class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an embedding model is loaded and run."""
 
-    device: Device = "auto"
+    device: DeviceOption = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         Meta(
@@ -21,8 +21,8 @@ class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "float32. What a float32 checkpoint adds up, and pooling and normalizing, stay in float32."
         ),
     ] = "auto"
-    trust_remote_code: TrustRemoteCode = False
-    threads: Threads = None
+    trust_remote_code: TrustRemoteCodeOption = False
+    threads: ThreadsOption = None
     max_length: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Tokens of an input that are read, the rest is cut off; none means what the model says."),

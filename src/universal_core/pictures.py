@@ -1,14 +1,15 @@
-"""The pixels of a picture in any of the usual formats, upright and without transparency."""
+"""Pictures out of files of the usual formats, with all the guards; only the modules of models import this."""
 
 import struct
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from universal_core import BadRequest
+from universal_core.errors import BadRequest
 
 Pixels = NDArray[numpy.uint8]
 
@@ -32,17 +33,34 @@ _DAMAGED = (
 _WHITE = (255, 255, 255, 255)
 
 
-def read_picture(data: bytes, param: str) -> Pixels:
-    """Return the pixels of a picture, ``[height, width, 3]``: the first of one that moves, on white if transparent.
+def read_image(data: bytes, param: str) -> Image.Image:
+    """Return a picture in RGB: the first of one that moves, on white if transparent, turned as its EXIF data says.
 
-    It is turned as its EXIF data says. Raises BadRequest, naming ``param``, for what is no picture, a damaged one, one
-    of more than MOST_PIXELS and one that is MOST_STRETCHED times longer than wide.
+    Raises what ``open_image`` raises.
     """
+    return _read(data, param, _plain)
+
+
+def read_picture(data: bytes, param: str) -> Pixels:
+    """Return the pixels of what ``read_image`` returns, ``[height, width, 3]``."""
+    return numpy.asarray(read_image(data, param), numpy.uint8)
+
+
+def open_image(data: bytes, param: str) -> Image.Image:
+    """Return a picture in the mode of its file, with its transparency, turned as its EXIF data says.
+
+    Raises BadRequest, naming ``param``, for what is no picture, a damaged one, one of more than MOST_PIXELS and one
+    that is MOST_STRETCHED times longer than wide.
+    """
+    return _read(data, param, lambda image: image)
+
+
+def _read(data: bytes, param: str, finish: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         with Image.open(BytesIO(data), formats=_formats()) as image:
             _check(image.size, param)
             image.load()
-            return numpy.asarray(_plain(_upright(image)), numpy.uint8)
+            return finish(_upright(image))
     except UnidentifiedImageError:
         found = f"{len(data)} bytes that are none" if data else "an empty file"
         raise BadRequest(f"{param}: expected a picture ({', '.join(FORMATS)}), got {found}", param=param) from None

@@ -1,4 +1,4 @@
-"""Where a model runs and with which numbers: device, dtype and threads."""
+"""What backends over PyTorch have in common: device, dtype and threads; only the modules of models import this."""
 
 from functools import cache
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from universal_core import choose_device, usable_cores
+from universal_core.hardware import choose_device, usable_cores
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

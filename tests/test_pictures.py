@@ -12,7 +12,7 @@ from PIL import Image
 
 from tiny.media import GREEN, RED, encoded, picture
 from universal_core import BadRequest
-from universal_gguf.generation.pictures import MOST_PIXELS, read_picture
+from universal_core.pictures import MOST_PIXELS, read_picture
 
 WHITE = (255, 255, 255)
 

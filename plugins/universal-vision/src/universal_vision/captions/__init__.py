@@ -1,0 +1,1 @@
+"""Models that write about an image and are no chat models."""

@@ -1,0 +1,11 @@
+"""The options of the ``vision`` backend."""
+
+import msgspec
+
+from universal_core import DeviceOption
+
+
+class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model is loaded and run."""
+
+    device: DeviceOption = "auto"

@@ -1,0 +1,1 @@
+"""Models that say where things are in an image: boxes, masks, depths."""
