@@ -7,6 +7,7 @@ import msgspec
 from universal_core.messages.message import Event, Request
 
 ImageFormat = Literal["png", "jpeg", "webp"]
+ImageQuality = Literal["low", "medium", "high"]
 
 
 class Lora(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,12 +22,12 @@ class ImageRequest(Request, frozen=True, kw_only=True):
     """What all three tasks have in common; None leaves a choice to the model.
 
     ``size`` is width and height in pixels. ``seed`` is that of the first picture, and each further one has the next.
-    ``previews`` is how many unfinished pictures are wanted while each is made. ``compression`` is OpenAI's
+    ``quality`` stands for fewer or more steps than the model's usual number. ``previews`` is how many unfinished pictures are wanted while each is made. ``compression`` is OpenAI's
     output_compression, 0 to 100: the quality of JPEG and WebP.
     """
 
     basic: ClassVar[frozenset[str]] = frozenset(
-        {"prompt", "n", "size", "seed", "num_inference_steps", "format", "compression", "previews"}
+        {"prompt", "n", "size", "seed", "num_inference_steps", "quality", "format", "compression", "previews"}
     )
 
     prompt: str = ""
@@ -34,6 +35,7 @@ class ImageRequest(Request, frozen=True, kw_only=True):
     size: tuple[int, int] | None = None
     seed: int | None = None
     num_inference_steps: int | None = None
+    quality: ImageQuality = "medium"
     guidance_scale: float | None = None
     negative_prompt: str | None = None
     scheduler: str | None = None
