@@ -22,8 +22,9 @@ class ImageRequest(Request, frozen=True, kw_only=True):
     """What all three tasks have in common; None leaves a choice to the model.
 
     ``size`` is width and height in pixels. ``seed`` is that of the first picture, and each further one has the next.
-    ``quality`` stands for fewer or more steps than the model's usual number. ``previews`` is how many unfinished pictures are wanted while each is made. ``compression`` is OpenAI's
-    output_compression, 0 to 100: the quality of JPEG and WebP.
+    ``quality`` stands for fewer or more steps than is usual for the model. ``previews`` is how many unfinished pictures
+    are wanted while each is made. ``compression`` is OpenAI's output_compression, 0 to 100: the quality of JPEG and
+    WebP.
     """
 
     basic: ClassVar[frozenset[str]] = frozenset(

@@ -1,4 +1,4 @@
-"""What the claims of all backends have in common: which class a model is, what its files are, how much memory it takes."""
+"""What the claims of all backends have in common: a model's class, its files, and the memory that it takes."""
 
 from collections.abc import Sequence
 
