@@ -1,7 +1,8 @@
 """A client of the whole application in this process, without a socket."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -23,6 +24,25 @@ def using(use: Use, config: Config | None = None) -> Any:
                 return await use(client)
 
     return asyncio.run(main())
+
+
+@contextmanager
+def serving(config: Config | None = None) -> Iterator[Callable[..., httpx.Response]]:
+    """Give a function that posts to one and the same application, whose models stay: ``post(path, json=…)``."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+
+        async def start() -> httpx.AsyncClient:
+            runtime = await stack.enter_async_context(running(config))
+            transport = httpx.ASGITransport(create_app(runtime), raise_app_exceptions=False)
+            client = httpx.AsyncClient(transport=transport, base_url="http://test", timeout=DEADLINE)
+            return await stack.enter_async_context(client)
+
+        client = runner.run(start())
+        try:
+            yield lambda path, **options: runner.run(client.post(path, **options))
+        finally:
+            runner.run(stack.aclose())
 
 
 def posted(path: str, body: dict[str, Any], config: Config | None = None) -> httpx.Response:

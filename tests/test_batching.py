@@ -26,12 +26,18 @@ class Recorder:
         return function()
 
 
-def answers(requests: list[Any], *, budget: int, method: Callable[[list[Any]], Sequence[Any]] = list) -> Any:
+def answers(
+    requests: list[Any],
+    *,
+    budget: int = 100,
+    method: Callable[[list[Any]], Sequence[Any]] = list,
+    batching: Batching | None = None,
+) -> Any:
     """Return what each of several waiting requests gets, and the batches that were made of them."""
 
     async def main() -> tuple[list[Any], list[list[Any]]]:
         recorder = Recorder(method)
-        batcher = Batcher(recorder, Batching(cost, budget), recorder.run)
+        batcher = Batcher(recorder, batching or Batching(cost, budget), recorder.run)
         jobs = [asyncio.ensure_future(batcher(request)) for request in requests]
         await asyncio.sleep(0)
         recorder.free.set()
@@ -49,6 +55,13 @@ def test_a_batch_stays_under_the_budget_and_takes_requests_as_they_came() -> Non
     assert found == ["aaa", "bb", "cccc", "d"]
     assert [sum(map(len, batch)) for batch in batches] == [5, 5]
     assert batches == [["bb", "aaa"], ["d", "cccc"]]
+
+
+def test_a_batch_has_requests_of_one_group_and_the_others_keep_their_order() -> None:
+    batching = Batching(cost, 4, group=str.isupper)
+    found, batches = answers(["a", "BB", "c", "D", "ee", "f"], batching=batching)
+    assert found == ["a", "BB", "c", "D", "ee", "f"]
+    assert batches == [["a", "c", "ee"], ["D", "BB"], ["f"]]
 
 
 def test_a_batch_is_sorted_by_cost_and_its_results_find_their_requests() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from installed import install, on_path
+from universal_core import catalogue
+from universal_core.catalogue import KnownPlugin
 from universal_core.config import Config, ModelConfig
 from universal_core.explain import explain, lines
 from universal_core.runtime import Runtime
@@ -75,9 +77,13 @@ def test_a_configured_backend_is_the_winner(tmp_path: Path) -> None:
     assert "  winner     bee (rank 40): it hums" in told(name, Config(model={name: ModelConfig(backend="bee")}))
 
 
-def test_it_tells_which_plugin_to_install_where_nothing_claims_the_model(tmp_path: Path) -> None:
-    text = told(model(tmp_path, "ViTForImageClassification"))
-    assert 'pip install "universal-core[vision]"' in text[-1]
+def test_it_tells_which_plugin_to_install_where_nothing_claims_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nose = KnownPlugin("nose", ("smell",), architectures=("ForSmelling",))
+    monkeypatch.setattr(catalogue, "KNOWN_PLUGINS", (nose, *catalogue.KNOWN_PLUGINS))
+    text = told(model(tmp_path, "DogForSmelling"))
+    assert 'pip install "universal-core[nose]"' in text[-1]
     assert not any(line.startswith(("  winner", "  memory")) for line in text)
 
 

@@ -29,8 +29,9 @@ budget
 pool
 router
 explain runtime
-http media pictures pytorch
-conversation sources openai vision testing
+http media gallery pictures pytorch
+conversation sources openai testing
+vision
 app
 serve
 cli

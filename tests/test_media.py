@@ -14,7 +14,7 @@ import pytest
 from universal_core import media
 from universal_core.config import MediaConfig
 from universal_core.errors import BadRequest, Forbidden, PayloadTooLarge, UniversalError
-from universal_core.media import PublicOnly, is_public, read_media
+from universal_core.media import PublicOnly, is_public, read_all, read_media
 
 CONTENT = bytes(range(256)) * 4
 
@@ -90,6 +90,24 @@ def test_what_is_too_large_is_refused(tmp_path: Path) -> None:
     file.write_bytes(CONTENT)
     for source in (base64.b64encode(CONTENT).decode(), str(file)):
         assert "media.max_bytes" in refused(source, PayloadTooLarge, max_bytes=1023, roots=(str(tmp_path),))
+
+
+def test_several_are_read_and_the_first_that_cannot_be_is_told() -> None:
+    texts = {f"images[{at}]": base64.b64encode(CONTENT[at:]).decode() for at in range(20)}
+    found = asyncio.run(read_all(texts, MediaConfig()))
+    assert list(found.items()) == [(f"images[{at}]", CONTENT[at:]) for at in range(20)]
+    with pytest.raises(BadRequest) as raised:
+        asyncio.run(read_all({**texts, "images[7]": "no base64!"}, MediaConfig()))
+    assert raised.value.param == "images[7]"
+
+
+def test_several_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MOST_TOGETHER", 2 * len(CONTENT))
+    text = base64.b64encode(CONTENT).decode()
+    assert len(asyncio.run(read_all({"a": text, "b": text}, MediaConfig()))) == 2
+    with pytest.raises(PayloadTooLarge, match="a request; send several") as raised:
+        asyncio.run(read_all({"a": text, "b": text, "c": text}, MediaConfig()))
+    assert raised.value.param == "c"
 
 
 def test_files_are_read_only_below_the_roots(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tiny.media import GREEN, RED, encoded, picture
 from universal_core import BadRequest
-from universal_core.pictures import MOST_PIXELS, read_picture
+from universal_core.pictures import MOST_PIXELS, open_image, read_image, read_picture
 
 WHITE = (255, 255, 255)
 
@@ -57,8 +57,9 @@ def test_formats_with_loss_come_near(name: str, mode: str) -> None:
     assert abs(found - same(image)).mean() < 8
 
 
+@pytest.mark.parametrize(("name", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_its_exif_data_says(orientation: int) -> None:
+def test_a_picture_is_turned_as_its_exif_data_says(orientation: int, name: str, options: dict[str, Any]) -> None:
     upright = picture()
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,7 +73,9 @@ def test_a_picture_is_turned_as_its_exif_data_says(orientation: int) -> None:
     stored = upright.transpose(turns[orientation]) if orientation in turns else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert (pixels(encoded(stored, "PNG", exif=exif)) == same(upright)).all()
+    found = read_image(encoded(stored, name, exif=exif, **options), "picture")
+    assert (same(found) == same(upright)).all()
+    assert (same(found.resize((20, 15), Image.Resampling.NEAREST)) == same(upright)[1::2, 1::2]).all()
 
 
 def test_exif_data_that_is_damaged_does_not_matter() -> None:
@@ -148,6 +151,24 @@ def test_no_damage_at_any_place_does_harm() -> None:
             damaged[place] ^= 0xFF
             with suppress(BadRequest):
                 pixels(bytes(damaged))
+
+
+@pytest.mark.parametrize(("name", "options"), [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+def test_pixels_that_are_right_already_are_not_copied(name: str, options: dict[str, Any], monkeypatch: Any) -> None:
+    """A photograph costs its decoding, and no more."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the pixels were copied")
+
+    data, expected = (
+        encoded(picture(), name, **options),
+        same(Image.open(io.BytesIO(encoded(picture(), name, **options)))),
+    )
+    for method in ("copy", "convert", "transpose"):
+        monkeypatch.setattr(Image.Image, method, refuse)
+    found = read_image(data, "picture"), open_image(data, "picture")
+    monkeypatch.undo()
+    assert all((same(image) == expected).all() for image in found)
 
 
 def test_a_large_picture_is_read() -> None:

@@ -8,6 +8,7 @@ import pytest
 from runtimes import DEADLINE, ask, running
 from universal_core.config import Config, ModelConfig, ModelsConfig, PoolConfig, WorkersConfig
 from universal_core.runtime import Runtime
+from universal_core.testing.echo import ECHO
 
 
 def listen(runtime: Runtime) -> asyncio.Queue[str]:
@@ -45,7 +46,7 @@ def test_the_state_of_a_model_is_what_health_shows() -> None:
             (state,) = runtime.models()
             assert (state.id, state.task, state.backend, state.state) == ("echo/a", "chat", "echo", "ready")
             assert (state.active, state.queued, state.pinned) == (0, 0, True)
-            assert state.tasks == ("chat", "complete", "embed", "tokenize", "detokenize", "rerank")
+            assert state.tasks == ECHO.tasks
             assert state.memory_bytes > 0
             assert state.pid > 0
             assert "echo/a" in runtime.known_models()

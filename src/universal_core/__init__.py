@@ -1,8 +1,9 @@
 """Universal Runtime's core: what plugin authors import."""
 
-from universal_core.batching import batched
+from universal_core.batching import Batcher, Batching, batched
 from universal_core.errors import (
     BadRequest,
+    ContentPolicyViolation,
     ContextLengthExceeded,
     Forbidden,
     InsufficientMemory,
@@ -14,10 +15,10 @@ from universal_core.errors import (
     UniversalError,
     UnsupportedField,
 )
-from universal_core.hardware import choose_device, usable_cores
+from universal_core.hardware import choose_device, has_bfloat16, usable_cores
 from universal_core.hookspecs import hookimpl
 from universal_core.library import names_in_mapping
-from universal_core.memory import available_memory
+from universal_core.memory import accelerator, available_memory
 from universal_core.messages import (
     SAMPLING_FIELDS,
     AnswerQuestionRequest,
@@ -120,6 +121,8 @@ __all__ = [
     "AudioPart",
     "Backend",
     "BadRequest",
+    "Batcher",
+    "Batching",
     "Box",
     "CaptionRequest",
     "CaptionResult",
@@ -128,6 +131,7 @@ __all__ = [
     "Claim",
     "ClassifyImageRequest",
     "CompletionRequest",
+    "ContentPolicyViolation",
     "ContextLengthExceeded",
     "DepthMap",
     "DetectRequest",
@@ -210,9 +214,11 @@ __all__ = [
     "VaryImageRequest",
     "Voice",
     "Word",
+    "accelerator",
     "available_memory",
     "batched",
     "choose_device",
+    "has_bfloat16",
     "hookimpl",
     "names_in_mapping",
     "usable_cores",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,10 +12,14 @@ _MARK = "__universal_batched__"
 
 
 class Batching(msgspec.Struct, frozen=True):
-    """How waiting requests may be put together: what one costs, and how much a batch may cost."""
+    """How waiting requests may be put together: what one costs, how much a batch may cost, and what goes with what.
+
+    Requests of different groups are never in one batch; without ``group`` all are of the same.
+    """
 
     cost: Callable[[Any], int]
     budget: int
+    group: Callable[[Any], Hashable] = lambda request: None
 
 
 def batched(*, cost: Callable[[Any], int], budget: int) -> Callable[[Method], Method]:
@@ -73,17 +77,21 @@ class Batcher:
             self._task = None
 
     def _take(self) -> list[tuple[Any, asyncio.Future[Any]]]:
-        """Take from the front, in order of arrival, as much as the budget allows; then sort by cost."""
-        taken: list[tuple[int, Any, asyncio.Future[Any]]] = []
-        spent = 0
-        while self._waiting:
-            cost, _, done = self._waiting[0]
-            if not done.done() and taken and spent + cost > self._batching.budget:
+        """Take of the first one's group, in order of arrival, as much as the budget allows; then sort by cost."""
+        waiting = [item for item in self._waiting if not item[2].done()]
+        taken, left = waiting[:1], waiting[1:]
+        spent = sum(cost for cost, _, _ in taken)
+        self._waiting = deque()
+        for place, item in enumerate(left):
+            cost, request, _ = item
+            if self._batching.group(request) != self._batching.group(taken[0][1]):
+                self._waiting.append(item)
+                continue
+            if spent + cost > self._batching.budget:
+                self._waiting.extend(left[place:])
                 break
-            item = self._waiting.popleft()
-            if not done.done():
-                taken.append(item)
-                spent += cost
+            taken.append(item)
+            spent += cost
         taken.sort(key=lambda item: item[0])
         return [(request, done) for _, request, done in taken]
 

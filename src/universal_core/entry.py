@@ -31,6 +31,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.name, self.claim.backend
 
 
+class JobProgress(msgspec.Struct, frozen=True):
+    """How far a running request has come: ``done`` steps of ``total``."""
+
+    task: str
+    request_id: str
+    done: int
+    total: int
+
+
 class Entry:
     """A model that is loading or loaded, with the queue before it."""
 
@@ -41,6 +50,7 @@ class Entry:
         self.worker: Worker | None = None
         self.loading: asyncio.Task[None] | None = None
         self.progress = Progress("starting")
+        self.jobs: dict[object, JobProgress] = {}  # of running requests whose models tell it
         self.reserved = 0
         self.users = 0
         self.active = 0

@@ -5,7 +5,8 @@ Each class is one row of the documented error table: its HTTP status, OpenAI's `
     UniversalError
     ├── BadRequest                  400  the request is at fault; ``param`` names the field
     │   ├── UnsupportedField        400  a known field that this model cannot honour
-    │   └── ContextLengthExceeded   400  prompt and answer do not fit into the model's context
+    │   ├── ContextLengthExceeded   400  prompt and answer do not fit into the model's context
+    │   └── ContentPolicyViolation  400  what the model made is not to be shown, by its own safety checker
     ├── Unauthorized                401  no key, or a wrong one
     ├── Forbidden                   403  understood and not allowed
     ├── NotFound                    404  no such path or thing
@@ -21,7 +22,8 @@ Each class is one row of the documented error table: its HTTP status, OpenAI's `
     ├── LoadFailed                  503  the model could not be loaded; says why
     ├── InsufficientMemory          503  the model cannot fit, with the numbers
     ├── Draining                    503  the server is shutting down
-    └── DeadlineExceeded            504  not finished within the configured time
+    ├── DeadlineExceeded            504  not finished within the configured time
+    └── StorageFailed               507  what is to be kept cannot be written; says where and why
 
 Raise these from a plugin too: they reach the client unchanged, from whichever process raised them.
 """
@@ -79,6 +81,12 @@ class ContextLengthExceeded(BadRequest):
     """Prompt and answer do not fit into the model's context; refused before any work, with the numbers."""
 
     code = "context_length_exceeded"
+
+
+class ContentPolicyViolation(BadRequest):
+    """What the model made is not to be shown: its safety checker hides it."""
+
+    code = "content_policy_violation"
 
 
 class Unauthorized(UniversalError):
@@ -175,6 +183,12 @@ class DeadlineExceeded(UniversalError):
     """The answer was not ready within the configured time."""
 
     status, type, code = 504, "timeout_error", "deadline_exceeded"
+
+
+class StorageFailed(UniversalError):
+    """What was to be kept could not be written; the message names the folder and the setting."""
+
+    status, code = 507, "storage_failed"
 
 
 def error_classes() -> dict[str, type[UniversalError]]:

@@ -7,6 +7,7 @@ from universal_core.errors import LoadFailed
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
+_FEATURES = Path("/proc/cpuinfo")
 
 
 def choose_device(name: str, *, library: str, cuda: int, mps: bool = False) -> str:
@@ -49,3 +50,12 @@ def _quota() -> int | None:
     except (OSError, ValueError):
         return None
     return None if quota == "max" else max(1, round(int(quota) / int(period)))
+
+
+def has_bfloat16() -> bool:
+    """Say whether the processor multiplies bfloat16 by itself, as far as the system tells of its features."""
+    try:
+        features = _FEATURES.read_text().split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(features)

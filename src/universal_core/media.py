@@ -22,6 +22,9 @@ from universal_core.errors import BadRequest, Forbidden, PayloadTooLarge
 
 MOST_REDIRECTS = 5
 MOST_AT_ONCE = 8
+MOST_TOGETHER = 512 * 1024 * 1024
+"""Bytes of all that one request names: half of what a frame to a model's process may have."""
+
 _PATH = re.compile(r"^(~|\.{1,2}|[A-Za-z]:)?[/\\]")
 _SHORTEST_DOUBT = 4096
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -48,13 +51,22 @@ async def read_media(source: str, config: MediaConfig, param: str) -> bytes:
 async def read_all(sources: Mapping[str, str], config: MediaConfig) -> dict[str, bytes]:
     """Return the bytes behind several sources, each by the field that errors name; some are read at the same time.
 
-    Raises what ``read_media`` raises, for the first that fails.
+    Raises what ``read_media`` raises, for the first that fails, and PayloadTooLarge for more than MOST_TOGETHER.
     """
     turn = asyncio.Semaphore(MOST_AT_ONCE)
+    size = 0
 
     async def read(param: str, source: str) -> bytes:
+        nonlocal size
         async with turn:
-            return await read_media(source, config, param)
+            data = await read_media(source, config, param)
+        size += len(data)
+        if size > MOST_TOGETHER:
+            raise PayloadTooLarge(
+                f"{param}: up to this one all are over the limit of {MOST_TOGETHER} bytes a request; send several",
+                param=param,
+            )
+        return data
 
     try:
         async with asyncio.TaskGroup() as group:

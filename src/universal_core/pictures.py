@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 
 import numpy
@@ -60,7 +61,8 @@ def _read(data: bytes, param: str, finish: Callable[[Image.Image], Image.Image])
         with Image.open(BytesIO(data), formats=_formats()) as image:
             _check(image.size, param)
             image.load()
-            return finish(_upright(image))
+            _turn_upright(image)
+            return finish(image)
     except UnidentifiedImageError:
         found = f"{len(data)} bytes that are none" if data else "an empty file"
         raise BadRequest(f"{param}: expected a picture ({', '.join(FORMATS)}), got {found}", param=param) from None
@@ -89,11 +91,10 @@ def _check(size: tuple[int, int], param: str) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except _DAMAGED:  # The pixels are fine, and cameras write what they want.
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    # In place, because a copy of 12 megapixels takes half as long as their decoding.
+    with suppress(*_DAMAGED):  # The pixels are fine, and cameras write what they want.
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -104,4 +105,5 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
-    return image.convert("RGB")
+    # Pillow's own conversion would copy what is in RGB already.
+    return image if image.mode == "RGB" else image.convert("RGB")

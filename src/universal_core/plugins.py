@@ -34,6 +34,11 @@ SERVER = (
     "universal_core.openai.speech",
     "universal_core.openai.speech_socket",
     "universal_core.openai.voices",
+    "universal_core.openai.images",
+    "universal_core.vision.captions",
+    "universal_core.vision.regions",
+    "universal_core.vision.embeddings",
+    "universal_core.vision.predictions",
     "universal_core.openai.completions",
     "universal_core.openai.chat",
 )

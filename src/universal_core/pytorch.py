@@ -1,12 +1,11 @@
 """What backends over PyTorch have in common: device, dtype and threads; only the modules of models import this."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from universal_core.hardware import choose_device, usable_cores
+from universal_core.hardware import choose_device, has_bfloat16, usable_cores
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -67,8 +66,4 @@ def _cpu_has_bfloat16() -> bool:
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities:
         return any(bool(there) for name, there in capabilities.items() if name.endswith("bf16"))
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+    return has_bfloat16()

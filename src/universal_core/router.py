@@ -11,11 +11,11 @@ import msgspec
 
 from universal_core.catalogue import KnownPlugin, plugin_for_model, plugin_for_task
 from universal_core.config import Config, ModelConfig, is_offline
-from universal_core.entry import Entry, Lease, Plan
+from universal_core.entry import Entry, JobProgress, Lease, Plan
 from universal_core.errors import BadRequest, ModelNotFound, TaskNotSupported, UnsupportedField
 from universal_core.execution import options_for
 from universal_core.memory import accelerator
-from universal_core.messages import Message, Request
+from universal_core.messages import Message, Request, Step
 from universal_core.models import Backend, Claim, ModelInfo, ModelRef
 from universal_core.plugins import Plugins
 from universal_core.pool import Pool
@@ -202,7 +202,8 @@ class Call:
     def status(self) -> str:
         """What the request is waiting for."""
         if self._lease is not None:
-            return f"{self.plan.name} is working"
+            job = self._lease.entry.jobs.get(self)
+            return f"{self.plan.name} is working" + (f": step {job.done} of {job.total}" if job else "")
         return self._entry.status if self._entry else "finding the model"
 
     def _watch(self, entry: Entry) -> None:
@@ -219,6 +220,7 @@ class Call:
     async def __aexit__(self, *_: object) -> None:
         """Give the slot back; what still runs is cancelled."""
         if self._lease is not None:
+            self._lease.entry.jobs.pop(self, None)
             self._lease.release()
 
     def _lap(self) -> float:
@@ -239,8 +241,15 @@ class Call:
             async for batch in found:
                 if batch and "prefill" not in self.timings:
                     self.timings["prefill"] = self._lap()
+                if self._request.tells_progress:
+                    self._note_progress(self._lease, batch)
                 yield batch
         self.timings["generate"] = self._lap()
+
+    def _note_progress(self, lease: Lease, batch: list[Message]) -> None:
+        step = next((message for message in reversed(batch) if isinstance(message, Step)), None)
+        if step is not None:
+            lease.entry.jobs[self] = JobProgress(self._task, self._request_id, step.done, step.total)
 
 
 def refuse_unsupported(request: Request, claim: Claim) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from universal_core.config import Config, ModelConfig, apply_hub
-from universal_core.entry import Entry
+from universal_core.entry import Entry, JobProgress
 from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
 from universal_core.models import ModelInfo
@@ -34,6 +34,7 @@ class ModelState(msgspec.Struct, frozen=True):
     queued: int
     pinned: bool
     pid: int
+    progress: tuple[JobProgress, ...]
 
 
 class Runtime:
@@ -120,4 +121,5 @@ def _state(entry: Entry, now: float) -> ModelState:
         queued=entry.queue.queued,
         pinned=entry.plan.pinned,
         pid=entry.worker.pid if entry.worker else 0,
+        progress=tuple(entry.jobs.values()),
     )

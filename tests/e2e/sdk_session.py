@@ -1,7 +1,10 @@
 """Everything that a user does with OpenAI's SDK, as a script that runs under any version of it: URL MODEL ENCODER."""
 
 import asyncio
+import base64
 import sys
+import urllib.request
+import warnings
 
 import openai
 
@@ -79,6 +82,45 @@ def embeds(client: openai.OpenAI, encoder: str) -> None:
     assert packed.usage.prompt_tokens == packed.usage.total_tokens > 2
 
 
+def draws(client: openai.OpenAI, model: str) -> None:
+    fields = {"model": model, "prompt": "a cat", "n": 2, "size": "16x8", "extra_body": {"seed": 7}}
+    named = client.images.generate(**fields)
+    with urllib.request.urlopen(named.data[0].url) as response:
+        assert response.headers["content-type"] == "image/png"
+        file = response.read()
+    whole = client.images.generate(response_format="b64_json", **fields)
+    assert base64.b64decode(whole.data[0].b64_json) == file
+    assert (whole.size, whole.output_format, whole.quality) == ("16x8", "png", "medium")
+
+    picture, mask = ("picture.png", b"a picture"), ("mask.png", b"where")
+    for image in (picture, [picture, picture]):
+        assert client.images.edit(model=model, image=image, mask=mask, prompt="a dog").data[0].url
+    with warnings.catch_warnings():
+        # Version 3 calls it deprecated, because OpenAI itself has no such models any more.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        assert client.images.create_variation(model=model, image=picture, n=2).data[1].url
+
+
+def draws_in_steps(client: openai.OpenAI, model: str) -> None:
+    events = list(client.images.generate(model=model, prompt="count", stream=True, partial_images=2))
+    assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+    assert events[1].partial_image_index == 1
+    assert events[2].usage.total_tokens == 5
+    image = ("picture.png", b"a picture")
+    edited = list(client.images.edit(model=model, image=image, prompt="a dog", stream=True, partial_images=1))
+    assert [event.type for event in edited] == ["image_edit.partial_image", "image_edit.completed"]
+    assert base64.b64decode(edited[1].b64_json).startswith(b"\x89PNG")
+    assert stream_failure(client, model).code == "internal_error"
+
+
+def stream_failure(client: openai.OpenAI, model: str) -> openai.APIError:
+    try:
+        list(client.images.generate(model=model, prompt="fail", stream=True))
+    except openai.APIError as error:
+        return error
+    raise AssertionError("a stream that failed was read to its end")
+
+
 def fails(client: openai.OpenAI, model: str) -> None:
     messages = [{"role": "user", "content": "hi"}]
     for error, fields in (
@@ -129,6 +171,8 @@ def main(url: str, model: str, encoder: str) -> None:
         embeds(client, encoder)
         fails(client, model)
         lists(client, model)
+        draws(client, "echo/draws")
+        draws_in_steps(client, "echo/draws")
     asyncio.run(streams(url, model))
     print(f"openai {openai.__version__}: all well")
 

@@ -25,8 +25,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(models: tuple[str, str]) -> Iterator[Server]:
-    with running_server("--device", "cpu") as found:
+def server(models: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    outputs = tmp_path_factory.mktemp("outputs")
+    with running_server("--device", "cpu", "--images-outputs", str(outputs)) as found:
         yield found
 
 

@@ -22,12 +22,13 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     stream: bool | None = None
     kind: Literal["one", "two"] | None = None
     kinds: list[Literal["one", "two"]] | None = None
+    words: str | list[str] | None = None
     strategy: Literal["auto"] | dict[str, Any] | None = None
 
 
 async def show(request: Request) -> Response:
     body = await read_form(request, Body)
-    return answer([body.file, body.share, body.stream, body.kind, body.kinds, body.strategy])
+    return answer([body.file, body.share, body.stream, body.kind, body.kinds, body.strategy, body.words])
 
 
 class FakeRuntime:
@@ -45,14 +46,31 @@ def client() -> Iterator[TestClient]:
 def test_a_form_and_json_say_the_same(client: TestClient) -> None:
     fields: dict[str, Any] = {"share": "0.5", "stream": "true", "kind": "one", "kinds[]": ["one", "two"]}
     form = client.post("/", files={"file": ("a.wav", b"sound")}, data=fields).json()
-    assert form == [{"data": "c291bmQ=", "name": "a.wav"}, 0.5, True, "one", ["one", "two"], None]
+    assert form == [{"data": "c291bmQ=", "name": "a.wav"}, 0.5, True, "one", ["one", "two"], None, None]
     whole = {"file": "c291bmQ=", "share": 0.5, "stream": True, "kind": "one", "kinds": ["one", "two"]}
     assert client.post("/", json=whole).json()[1:] == form[1:]
 
 
 def test_lists_may_come_without_brackets_and_objects_with_keys(client: TestClient) -> None:
     fields = {"kinds": "two", "strategy[type]": "vad", "strategy[size]": "3"}
-    assert client.post("/", files={"file": b"x"}, data=fields).json()[4:] == [["two"], {"type": "vad", "size": "3"}]
+    assert client.post("/", files={"file": b"x"}, data=fields).json()[4:6] == [["two"], {"type": "vad", "size": "3"}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ([("words", "a")], "a"),
+        ([("words", "a"), ("words", "a"), ("words", "b")], ["a", "a", "b"]),
+        ([("words[]", "a")], ["a"]),
+        ([("words", "a"), ("words[]", "b")], ["a", "b"]),
+        ([("words[]", "a"), ("words", "b")], ["a", "b"]),
+    ],
+)
+def test_what_may_be_a_list_is_one_if_it_comes_several_times(
+    client: TestClient, fields: list[tuple[str, str]], expected: object
+) -> None:
+    files = [("file", ("a.wav", b"x")), *((name, (None, value)) for name, value in fields)]
+    assert client.post("/", files=files).json()[6] == expected
 
 
 def test_a_field_may_name_the_file(client: TestClient) -> None:
@@ -69,6 +87,10 @@ def test_a_field_may_name_the_file(client: TestClient) -> None:
         ({"kinds[]": ["one", "three"]}, "kinds[1]", "expected one of one, two"),
         ({"sharr": "1"}, "sharr", "did you mean share"),
         ({"share": ["1", "2"]}, "share", "came twice"),
+        ({"share": "1", "share[]": "2"}, "share", "came twice"),
+        ({"words": "a", "words[x]": "b"}, "words", "came twice"),
+        ({"strategy[x]": "a", "strategy": "b"}, "strategy", "came twice"),
+        ({"strategy[x]": ["a", "b"]}, "strategy", "came twice"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_field(

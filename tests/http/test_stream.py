@@ -50,6 +50,11 @@ def served(frames: Callable[[], AsyncGenerator[bytes]], timings: dict[str, float
     return asyncio.run(main())
 
 
+def test_an_event_has_a_name_where_its_api_gives_it_one() -> None:
+    assert data({"a": 1}) == b'data: {"a":1}\n\n'
+    assert data({"a": 1}, event="one.two") == b'event: one.two\ndata: {"a":1}\n\n'
+
+
 def test_events_are_sent_as_they_come_and_the_stream_is_ended() -> None:
     async def frames() -> AsyncGenerator[bytes]:
         yield data({"a": "ü"})

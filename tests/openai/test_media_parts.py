@@ -1,11 +1,7 @@
 """Pictures and recordings in a conversation: read before the model is asked, and only for one that takes them."""
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -13,8 +9,10 @@ import pytest
 
 from clients import outcome, posted, using
 from universal_core.config import Config, MediaConfig
+from websites import website
 
 PICTURE = b"not really a picture"
+PAGES = {"/picture.png": PICTURE}
 DATA_URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
 
 
@@ -37,32 +35,6 @@ def answered(body: dict[str, Any], config: Config | None = None) -> str:
     return text
 
 
-@contextmanager
-def web_server() -> Iterator[tuple[str, list[str]]]:
-    """Serve the picture on this machine; give the URL and the list of what was asked for."""
-    asked: list[str] = []
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(PICTURE)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/picture.png", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_parts_arrive_at_the_model_as_bytes(tmp_path: Path) -> None:
     file = tmp_path / "picture.png"
     file.write_bytes(PICTURE * 2)
@@ -80,7 +52,8 @@ def test_a_conversation_to_be_counted_is_read_as_one_to_be_answered() -> None:
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/tokenize"])
 def test_nothing_is_fetched_for_a_model_that_cannot_see(path: str) -> None:
-    with web_server() as (url, asked):
+    with website(PAGES) as (address, asked):
+        url = f"{address}/picture.png"
         response = posted(path, ask(picture(url), model="echo/blind"))
         assert outcome(response) == (400, "unsupported_field", "messages[0].content[1].image_url")
         response = posted(path, ask(recording(url), model="echo/deaf"))
@@ -89,7 +62,8 @@ def test_nothing_is_fetched_for_a_model_that_cannot_see(path: str) -> None:
 
 
 def test_an_address_of_this_machine_is_refused_before_it_is_asked() -> None:
-    with web_server() as (url, asked):
+    with website(PAGES) as (address, asked):
+        url = f"{address}/picture.png"
         response = posted("/v1/chat/completions", ask(picture(DATA_URL), picture(url)))
     assert outcome(response) == (403, "forbidden", "messages[0].content[2].image_url.url")
     assert asked == []

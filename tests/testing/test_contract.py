@@ -3,9 +3,22 @@
 import msgspec
 import pytest
 
-from universal_core import ChatRequest, Finish, Request, Text, Usage
+from universal_core import (
+    ChatRequest,
+    Event,
+    Finish,
+    GenerateImageRequest,
+    Picture,
+    Preview,
+    Request,
+    Step,
+    Text,
+    Usage,
+)
 from universal_core.testing import BackendContract, chat_request
-from universal_core.testing.contract import check_order
+from universal_core.testing.contract import check_order, content, same
+from universal_core.testing.painting import check_pictures
+from universal_core.testing.png import make_png
 
 
 class TestEcho(BackendContract):
@@ -30,3 +43,43 @@ def test_an_answer_without_a_finish_breaks_the_contract() -> None:
 def test_usage_told_twice_breaks_the_contract() -> None:
     with pytest.raises(AssertionError, match="once"):
         check_order([Finish(reason="stop"), Usage(), Usage()], chat_request("x", 1))
+
+
+def picture(index: int = 0, seed: int = 7) -> Picture:
+    return Picture(data=b"", format="png", width=1, height=1, seed=seed, index=index)
+
+
+DONE = Step(done=1, total=1)
+
+
+@pytest.mark.parametrize(
+    ("events", "wrong"),
+    [
+        ([picture()], "tells of its steps"),
+        ([DONE, Step(done=0, total=1), picture()], "came after step 1"),
+        ([DONE, Step(done=2, total=1), picture()], "came after step 1"),
+        ([DONE], r"pictures \[\] of 1"),
+        ([DONE, picture(), picture()], "came twice"),
+        ([DONE, picture(), picture(1)], r"pictures \[0, 1\] of 1"),
+        ([DONE, picture(), Preview(data=b"")], "came after it"),
+        ([Preview(data=b""), Preview(data=b""), DONE, picture()], "told once"),
+        ([Preview(data=b"", number=1), DONE, picture()], "no more previews"),
+        ([DONE, Usage(), picture()], "none of a picture's"),
+        ([DONE, picture(), Usage(), Usage()], "none of a picture's"),
+        ([DONE, picture(seed=8)], "the seed that follows"),
+        ([DONE, msgspec.structs.replace(picture(), format="webp")], "the format that was asked for"),
+    ],
+)
+def test_pictures_out_of_order_break_the_contract(events: list[Event], wrong: str) -> None:
+    with pytest.raises(AssertionError, match=wrong):
+        check_pictures(events, GenerateImageRequest(prompt="x", seed=7, previews=1))
+
+
+def test_pictures_are_the_same_but_for_rounding() -> None:
+    def answer(red: int) -> object:
+        return content([DONE, msgspec.structs.replace(picture(), data=make_png(8, 8, bytes((red, 9, 9))))])
+
+    assert same(answer(100), answer(100))
+    assert same(answer(100), answer(102))
+    assert not same(answer(100), answer(103))
+    assert not same(answer(100), content([DONE, Text(text="x")]))

@@ -8,7 +8,7 @@ from universal_core import ModelFile, ModelInfo, ModelRef
 
 
 def info_of(path: Path) -> ModelInfo:
-    """Describe a folder: every file with its size, the JSON files at its top parsed."""
+    """Describe a folder: every file with its size, the JSON files at its top and its components' configurations parsed."""
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return ModelInfo(
         id=path.name,
@@ -16,5 +16,9 @@ def info_of(path: Path) -> ModelInfo:
         source="test",
         path=str(path),
         files=tuple(ModelFile(file.relative_to(path).as_posix(), file.stat().st_size) for file in files),
-        documents={file.name: msgspec.json.decode(file.read_bytes()) for file in path.glob("*.json")},
+        documents={
+            file.relative_to(path).as_posix(): msgspec.json.decode(file.read_bytes())
+            for pattern in ("*.json", "*/config.json")
+            for file in path.glob(pattern)
+        },
     )

@@ -1,7 +1,7 @@
 """What llama.cpp's own functions make of a prompt with pictures and recordings: the reference for the engine."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,29 +9,10 @@ from typing import Any
 import numpy
 
 from tiny.tokenizers import TURN, TURN_END
-from universal_core import AudioPart, ChatMessage, ChatRequest, ImagePart, TextPart
+from universal_core import ChatRequest, TextPart
 from universal_gguf import log
 
 MARKER = "<__media__>"
-Content = str | ImagePart | AudioPart
-
-
-def see(*content: Content, max_tokens: int = 12, **fields: Any) -> ChatRequest:
-    """Return a request of one turn that is answered with the best token always, unless the fields say otherwise."""
-    return converse(content, max_tokens=max_tokens, **fields)
-
-
-def converse(*turns: Sequence[Content], **fields: Any) -> ChatRequest:
-    """Return a request whose turns are the user's and the assistant's by turns."""
-    roles: Any = ("user", "assistant")
-    messages = tuple(
-        ChatMessage(
-            role=roles[place % 2],
-            content=tuple(TextPart(text=one) if isinstance(one, str) else one for one in content),
-        )
-        for place, content in enumerate(turns)
-    )
-    return ChatRequest(messages=messages, **{"temperature": 0.0, "max_tokens": 12, **fields})
 
 
 def prompt_of(request: ChatRequest) -> tuple[str, list[bytes]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tiny.answers import Answers, chat_request, gather
+from tiny.conversations import converse, see
 from tiny.gguf import make_gguf_gemma3, make_gguf_llama, make_projector
 from tiny.media import BLUE, GREEN, RED, encoded, picture, recording
 from tiny.projectors import (
@@ -19,7 +20,7 @@ from tiny.projectors import (
     make_qwen2vl_projector,
     make_ultravox_projector,
 )
-from tiny.seeing import converse, reference, see
+from tiny.seeing import reference
 from tiny.writing import answers, load
 from universal_core import (
     AudioPart,

@@ -11,9 +11,9 @@ import pytest
 
 import openai
 from server import Server, running_server
+from tiny.conversations import see
 from tiny.gguf import make_gguf_llama, make_projector
 from tiny.media import GREEN, RED, encoded, picture
-from tiny.seeing import see
 from tiny.writing import answers, load
 from universal_core import ImagePart
 from universal_core.testing import BackendContract

@@ -5,6 +5,7 @@ from universal_core.config.load import ConfigError, Loaded, Setting, load, neare
 from universal_core.config.sections import (
     Config,
     HubConfig,
+    ImagesConfig,
     LoggingConfig,
     MediaConfig,
     ModelConfig,
@@ -19,6 +20,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "HubConfig",
+    "ImagesConfig",
     "Loaded",
     "LoggingConfig",
     "MediaConfig",

@@ -113,6 +113,21 @@ class MediaConfig(Section, frozen=True, kw_only=True):
     timeout: Annotated[Seconds, Meta(description="Seconds that fetching one may take.")] = 30.0
 
 
+class ImagesConfig(Section, frozen=True, kw_only=True):
+    """Where pictures that models make are kept, and how long."""
+
+    outputs: Annotated[str, Meta(description="Folder for them; it is made where it is missing.")] = (
+        "~/.universal/outputs/images"
+    )
+    max_age: Annotated[Seconds, Meta(description="Seconds after which a picture is removed; 0 keeps it for ever.")] = (
+        0.0
+    )
+    max_bytes: Annotated[
+        Annotated[int, Meta(ge=0)],
+        Meta(description="Bytes that all of them may take; the oldest make room. 0 means no limit."),
+    ] = 10 * 1024**3
+
+
 class PluginsConfig(Section, frozen=True, kw_only=True):
     """Which plugins take part."""
 
@@ -155,6 +170,7 @@ class Config(Section, frozen=True, kw_only=True):
     models: ModelsConfig = ModelsConfig()
     hub: HubConfig = HubConfig()
     media: MediaConfig = MediaConfig()
+    images: ImagesConfig = ImagesConfig()
     plugins: PluginsConfig = PluginsConfig()
     logging: LoggingConfig = LoggingConfig()
     model: dict[str, ModelConfig] = {}

@@ -52,7 +52,8 @@ def decode(data: bytes, type: type[Body]) -> Body:
 def check(values: dict[str, Any], type: type[Body]) -> Body:
     """Return the fields of a form, whose values are texts, as ``type``. Raises BadRequest that names the field."""
     try:
-        return msgspec.convert(values, type, strict=False)
+        # A file of a form may become any Struct that has its fields.
+        return msgspec.convert(values, type, strict=False, from_attributes=True)
     except msgspec.ValidationError as error:
         raise _explained(str(error), type) from None
 

@@ -13,8 +13,8 @@ from universal_core.errors import BadRequest, PayloadTooLarge, RequestAborted, U
 from universal_core.http.body import check, read_json
 
 Body = TypeVar("Body")
-MOST_FILES = 32
-MOST_FIELDS = 256
+MOST_FILES = 256
+MOST_FIELDS = 4096
 LONGEST_FIELD = 1024 * 1024
 """Bytes that a field may have that is not a file."""
 
@@ -31,7 +31,8 @@ class Upload(msgspec.Struct, frozen=True):
 async def read_form(request: Request, type: type[Body]) -> Body:
     """Return a body of multipart/form-data, or of JSON, as ``type``.
 
-    A file is an Upload. ``name[]`` is a list, however often it comes, and ``name[key]`` an object.
+    A file is an Upload, or any other Struct that has its fields. ``name[]`` is a list, however often it comes, and
+    ``name[key]`` an object. Without brackets a field is a list if it comes several times, or can be nothing else.
     Raises UnsupportedMediaType, PayloadTooLarge, BadRequest.
     """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -72,29 +73,37 @@ async def _limited(request: Request) -> AsyncGenerator[bytes]:
 
 async def _values(items: list[tuple[str, Any]], type: type[Any]) -> dict[str, Any]:
     """Return the fields by name. Raises BadRequest for one that comes twice and is no list."""
-    lists = _lists(type)
+    always, sometimes = _lists(type)
     values: dict[str, Any] = {}
     for full, item in items:
         value = Upload(await item.read(), item.filename or "") if isinstance(item, UploadFile) else item
         found = _BRACKETS.match(full)
         name, key = (found[1], found[2]) if found else (full, "")
-        if key:
-            values.setdefault(name, {})[key] = value
-        elif found or name in lists:
-            values.setdefault(name, []).append(value)
-        elif name in values:
-            raise BadRequest(f"{name}: came twice; send it once", param=name)
+        before = values.get(name)
+        if before is None:
+            values[name] = {key: value} if key else [value] if found or name in always else value
+        elif key and isinstance(before, dict) and key not in before:
+            before[key] = value
+        elif not key and isinstance(before, list):
+            before.append(value)
+        elif not key and name in sometimes and not isinstance(before, dict):
+            values[name] = [before, value]
         else:
-            values[name] = value
+            raise BadRequest(f"{full}: came twice; send it once", param=name)
     return values
 
 
-def _lists(type: type[Any]) -> set[str]:
-    """Return the fields of a Struct that may be lists and nothing else but None."""
-    found = set()
+def _lists(type: type[Any]) -> tuple[set[str], set[str]]:
+    """Return the fields of a Struct that are lists whenever they are not None, and those that may be."""
+    always: set[str] = set()
+    sometimes: set[str] = set()
     for field in msgspec.inspect.type_info(type).fields:  # type: ignore[attr-defined]
         inner = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
-        kinds = [node for node in inner if not isinstance(node, msgspec.inspect.NoneType)]
-        if kinds and all(isinstance(node, msgspec.inspect.ListType) for node in kinds):
-            found.add(field.encode_name)
-    return found
+        kinds = [isinstance(node, msgspec.inspect.ListType) for node in inner if not _is_none(node)]
+        if any(kinds):
+            (always if all(kinds) else sometimes).add(field.encode_name)
+    return always, sometimes
+
+
+def _is_none(node: msgspec.inspect.Type) -> bool:
+    return isinstance(node, msgspec.inspect.NoneType)

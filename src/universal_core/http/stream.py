@@ -21,9 +21,10 @@ DONE = b"data: [DONE]\n\n"
 _encoder = msgspec.json.Encoder()
 
 
-def data(value: Any) -> bytes:
-    """Return an event with a JSON value."""
-    return b"data: " + _encoder.encode(value) + b"\n\n"
+def data(value: Any, event: str = "") -> bytes:
+    """Return an event with a JSON value, and with a name where its API gives it one."""
+    name = b"event: " + event.encode() + b"\n" if event else b""
+    return name + b"data: " + _encoder.encode(value) + b"\n\n"
 
 
 def comment(text: str) -> bytes:
@@ -31,15 +32,21 @@ def comment(text: str) -> bytes:
     return b": " + text.replace("\n", " ").encode() + b"\n\n"
 
 
-async def frames(call: Call, write: Callable[[Sequence[Message]], bytes], keepalive: float) -> AsyncGenerator[bytes]:
-    """Yield a call's events as bytes, and comments that say what is happening while none come."""
+async def frames(
+    call: Call, write: Callable[[Sequence[Message]], bytes | Awaitable[bytes]], keepalive: float
+) -> AsyncGenerator[bytes]:
+    """Yield a call's events as bytes, and comments that say what is happening while none come.
+
+    ``write`` may be async, where writing takes time of its own.
+    """
     entering = asyncio.ensure_future(call.__aenter__())
     try:
         while not (await asyncio.wait({entering}, timeout=keepalive or None))[0]:
             yield comment(call.status)
         entering.result()
         async for batch in call.batches(keepalive or None):
-            yield write(batch) if batch else comment(call.status)
+            written = write(batch) if batch else comment(call.status)
+            yield written if isinstance(written, bytes) else await written
     finally:
         entering.cancel()
         with suppress(asyncio.CancelledError, UniversalError):

@@ -21,12 +21,14 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True):
 class ImageRequest(Request, frozen=True, kw_only=True):
     """What all three tasks have in common; None leaves a choice to the model.
 
-    ``size`` is width and height in pixels. ``seed`` is that of the first picture, and each further one has the next.
-    ``quality`` stands for fewer or more steps than is usual for the model. ``previews`` is how many unfinished pictures
-    are wanted while each is made. ``compression`` is OpenAI's output_compression, 0 to 100: the quality of JPEG and
-    WebP.
+    The answer is a Step after each step and Previews where they are wanted, a Picture for each of ``n``, and at most
+    one Usage at the end. ``size`` is width and height in pixels. ``seed`` is that of the first picture, and each
+    further one has the next; the server always gives one. ``quality`` stands for fewer or more steps than is usual for
+    the model. ``previews`` is how many unfinished pictures are wanted while each is made. ``compression`` is OpenAI's
+    output_compression, 0 to 100: the quality of JPEG and WebP.
     """
 
+    tells_progress: ClassVar[bool] = True
     basic: ClassVar[frozenset[str]] = frozenset(
         {"prompt", "n", "size", "seed", "num_inference_steps", "quality", "format", "compression", "previews"}
     )
@@ -82,7 +84,10 @@ class Step(Event, frozen=True, kw_only=True):
 
 
 class Preview(Event, frozen=True, kw_only=True):
-    """An unfinished picture, as a file: the ``number``-th (from 0) of picture ``index`` of the request."""
+    """An unfinished picture, as a file in the format that was asked for.
+
+    It is the ``number``-th (from 0) of picture ``index`` of the request.
+    """
 
     data: bytes
     index: int = 0

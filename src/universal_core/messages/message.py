@@ -18,6 +18,8 @@ class Request(Message, frozen=True, kw_only=True):
     """
 
     basic: ClassVar[frozenset[str]] = frozenset()
+    tells_progress: ClassVar[bool] = False
+    """Whether models tell how far such a request has come."""
 
     def features(self) -> dict[str, str]:
         """Return the features used beyond the basic ones, each with the name of the parameter that asks for it."""

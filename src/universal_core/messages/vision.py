@@ -1,10 +1,25 @@
-"""Looking at pictures: requests and results of the tasks of vision models. Pictures are files of any format."""
+"""Looking at pictures: requests and results of the tasks of vision models.
 
-from typing import Any, ClassVar
+Pictures are files of any format, as they came: the model decodes them (``universal_core.pictures``). Whatever is wrong
+with one is a BadRequest whose ``param`` and first word are its place in the request: ``images[3]``, ``image``, or of an
+EmbedImageRequest ``input[3]``. Labels of the request are ``candidate_labels[3]``. A request of several pictures fails
+as a whole, and alone: those that were batched with it are answered.
+
+``usage.prompt_tokens`` counts the tokens of texts and the patches of pictures that the model reads; pictures count
+nothing in a model that cuts them into none.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from universal_core.messages.message import Request, Result, Usage
+
+if TYPE_CHECKING:
+    TextOrImage = str | bytes
+else:
+    # msgpack tells texts from bytes by itself, and msgspec has no union of them.
+    TextOrImage = Any
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +41,8 @@ class ClassifyImageRequest(Request, frozen=True, kw_only=True):
 class MatchLabelsRequest(Request, frozen=True, kw_only=True):
     """Say how well each of the request's labels fits each picture (task ``match_labels``).
 
-    ``hypothesis_template`` has ``{}`` where a label goes, None means the model's own.
+    ``hypothesis_template`` has ``{}`` once, to be replaced by a label; its other braces are braces. None means the
+    model's own.
     """
 
     basic: ClassVar[frozenset[str]] = frozenset({"images", "labels", "hypothesis_template"})
@@ -51,7 +67,7 @@ class EmbedImageRequest(Request, frozen=True, kw_only=True):
 
     basic: ClassVar[frozenset[str]] = frozenset({"input", "normalize"})
 
-    input: tuple[str | bytes, ...]
+    input: tuple[TextOrImage, ...]
     dimensions: int | None = None
     normalize: bool = True
 
@@ -91,9 +107,14 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DetectResult(Result, frozen=True, kw_only=True):
-    """What was found in each picture, the surest first."""
+    """What was found in each picture, the surest first.
+
+    ``sizes`` are width and height of each upright picture, which boxes are measured in; empty where a model does not
+    tell.
+    """
 
     images: tuple[tuple[Detection, ...], ...]
+    sizes: tuple[tuple[int, int], ...] = ()
     usage: Usage
 
 

@@ -3,8 +3,8 @@
 import base64
 import sys
 from array import array
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from universal_core.errors import BadRequest
+from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, collect, open_call, read_json
-from universal_core.messages import EmbedRequest, EmbedResult
-from universal_core.openai.inputs import Inputs, InputUsage, split
+from universal_core.messages import EmbedImageRequest, EmbedRequest, EmbedResult
+from universal_core.openai.image_inputs import InputPart, Source, look
+from universal_core.openai.inputs import Inputs, InputUsage, Token, split
 from universal_core.runtime import Runtime
 
 MOST_INPUTS = 2048
@@ -26,7 +27,7 @@ MOST_INPUTS = 2048
 class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The request's body."""
 
-    input: Inputs
+    input: str | list[str | Token | list[Token] | InputPart]
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
@@ -48,13 +49,65 @@ class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             prompt_name=self.prompt_name or self.input_type,
         )
 
+    def contents(self) -> list[tuple[str, bool]] | None:
+        """Return each text, or where a picture is, and whether it is a picture; None where there are no parts.
+
+        Raises BadRequest.
+        """
+        # Asked in this way because it is the fastest: most lists are of texts, and there can be thousands.
+        if isinstance(self.input, str) or InputPart not in set(map(type, self.input)):
+            return None
+        self._check(len(self.input))
+        return [_content(item, f"input[{at}]") for at, item in enumerate(self.input)]
+
     def _inputs(self) -> tuple[str | tuple[int, ...], ...]:
-        inputs = split(self.input, "input")
-        if len(inputs) > MOST_INPUTS:
-            raise BadRequest(
-                f"input: at most {MOST_INPUTS} in one request, got {len(inputs)}; send several", param="input"
-            )
+        contents = self.contents()
+        if contents is not None:
+            return tuple(text for text, _ in contents)
+        inputs = split(cast("Inputs", self.input), "input")
+        self._check(len(inputs))
         return tuple(inputs)
+
+    @staticmethod
+    def _check(count: int) -> None:
+        if count > MOST_INPUTS:
+            raise BadRequest(f"input: at most {MOST_INPUTS} in one request, got {count}; send several", param="input")
+
+
+def _content(item: object, place: str) -> tuple[str, bool]:
+    if isinstance(item, InputPart):
+        return item.content(place)
+    if isinstance(item, str):
+        return item, False
+    raise BadRequest(f"{place}: token ids cannot be mixed with texts and pictures; send several requests", param=place)
+
+
+class MixedInput(msgspec.Struct, frozen=True):
+    """A body with pictures among its inputs, and what ``contents`` returned of it."""
+
+    body: EmbeddingsBody
+    contents: list[tuple[str, bool]]
+
+    @property
+    def model(self) -> str | None:
+        """The model's name."""
+        return self.body.model
+
+    def sources(self) -> dict[str, Source]:
+        """Return where each picture is, by the field that errors name."""
+        return {f"input[{at}]": text for at, (text, is_image) in enumerate(self.contents) if is_image}
+
+    def to_request(self, images: Sequence[bytes]) -> EmbedImageRequest:
+        """Return the domain's request. Raises UnsupportedField."""
+        for name in ("input_type", "prompt_name"):
+            if getattr(self.body, name):
+                raise UnsupportedField(f"{name}: only for texts alone; leave it out", param=name)
+        left = iter(images)
+        return EmbedImageRequest(
+            input=tuple(next(left) if is_image else text for text, is_image in self.contents),
+            dimensions=self.body.dimensions,
+            normalize=self.body.normalize is not False,
+        )
 
 
 class Embedding(msgspec.Struct):
@@ -97,9 +150,14 @@ def _numbers(row: bytes) -> list[float]:
 async def create(request: Request) -> Response:
     """Return a vector for each input, in order."""
     body = await read_json(request, EmbeddingsBody)
-    call = await open_call(request, body.model, "embed", body.to_request())
-    ((result,),) = await collect(request, [call])
-    assert isinstance(result, EmbedResult)
+    contents = body.contents()
+    if contents is not None and any(is_image for _, is_image in contents):
+        result, call = await look(request, MixedInput(body, contents), "embed_image", EmbedResult)
+    else:
+        call = await open_call(request, body.model, "embed", body.to_request())
+        ((found,),) = await collect(request, [call])
+        assert isinstance(found, EmbedResult)
+        result = found
     return answer(Embeddings.of(call.plan.name, result, text=body.encoding_format == "base64"), [call])
 
 

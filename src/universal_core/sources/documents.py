@@ -17,8 +17,11 @@ DOCUMENTS = (
     "model_index.json",
     "preprocessor_config.json",
     "adapter_config.json",
+    "unet/config.json",
+    "transformer/config.json",
+    "vae/config.json",
 )
-"""Read whenever they are there: all that a claim may look at."""
+"""Read whenever they are there: all that a claim may look at. Those in folders are of a pipeline's components."""
 
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 _LARGEST = 2**63

@@ -28,6 +28,7 @@ from universal_core.messages import (
     EmbedResult,
     Finish,
     GenerationRequest,
+    ImageRequest,
     ListenResult,
     ListVoicesRequest,
     Message,
@@ -45,6 +46,8 @@ from universal_core.messages import (
     Usage,
 )
 from universal_core.testing.bench import Bench
+from universal_core.testing.looking import check_looking, looking_samples, near
+from universal_core.testing.painting import MANY_STEPS, check_pictures, image_samples, pictures_of, same_pictures
 
 
 def chat_request(text: str, max_tokens: int) -> ChatRequest:
@@ -100,6 +103,8 @@ class BackendContract:
             "tokenize": (TokenizeRequest(text="hello there", pieces=True), TokenizeRequest(text="something else")),
             "detokenize": (DetokenizeRequest(tokens=(7, 8, 9)), DetokenizeRequest(tokens=(10,))),
         }
+        fields = self.bench().plan.claim.fields
+        core |= image_samples(fields) | looking_samples(fields)
         found = {**core, **self.samples}.get(task)
         assert found is not None, f"give two requests of the task {task} in `samples`"
         return found
@@ -109,6 +114,8 @@ class BackendContract:
         request = self.requests(task)[0]
         if isinstance(request, SpeakRequest):
             return msgspec.structs.replace(request, text="Hello there. " * 20)
+        if isinstance(request, ImageRequest):
+            return msgspec.structs.replace(request, num_inference_steps=MANY_STEPS)
         return msgspec.structs.replace(request, max_tokens=200) if isinstance(request, GenerationRequest) else None
 
     def test_the_claim_is_complete(self) -> None:
@@ -131,10 +138,13 @@ class BackendContract:
             if isinstance(messages[0], Result):
                 assert len(messages) == 1, f"{task} gave a result and then more"
                 check_result(request, messages[0])
+                check_looking(request, messages[0])
             if isinstance(request, GenerationRequest):
                 check_order(messages, request)
             if isinstance(request, SpeakRequest):
                 check_recording(messages)
+            if isinstance(request, ImageRequest):
+                check_pictures(messages, request)
 
     def test_jobs_at_once_do_not_mix(self) -> None:
         """What two requests get together is what each gets alone."""
@@ -188,15 +198,19 @@ def content(messages: list[Message]) -> object:
         return [segment.text for segment in messages[0].segments], messages[0].consumed
     if isinstance(messages[0], Result):
         return messages[0]
+    if pictures := pictures_of(messages):
+        return pictures
     sound = b"".join(message.data for message in messages if isinstance(message, AudioChunk))
     return sound or "".join(message.text for message in messages if isinstance(message, Text | Segment))
 
 
 def same(one: object, other: object) -> bool:
     """Whether two answers say the same; numbers may differ a little, since a batch adds up in another order."""
+    if isinstance(one, list) and isinstance(other, list):
+        return same_pictures(one, other)
     first, second = numbers(one), numbers(other)
     if first is None or second is None:
-        return one == other
+        return near(one, other)
     scale = max(map(abs, first), default=0.0)
     return len(first) == len(second) and all(abs(a - b) <= 0.02 * scale for a, b in zip(first, second, strict=True))
 

@@ -1,7 +1,8 @@
 """A backend that answers with what it was asked: for tests of everything around models, and as a reference.
 
 Its model ids are ``echo/NAME``; a name that contains ``slow``, ``fail`` or ``die`` makes it load slowly, fail to
-load, or die while it loads; one with ``sees`` takes images and recordings, and says how many bytes each has.
+load, or die while it loads; one with ``sees`` takes images and recordings in a chat, and says how many bytes each has;
+one with ``counts`` says how many requests it classified the pictures of together.
 """
 
 import asyncio
@@ -44,6 +45,8 @@ from universal_core import (
     batched,
     hookimpl,
 )
+from universal_core.testing.echo_looking import LOOKING_FIELDS, LOOKING_TASKS, EchoObserver
+from universal_core.testing.echo_pictures import IMAGE_FIELDS, IMAGE_TASKS, EchoPainter
 
 API_VERSION = 1
 
@@ -57,7 +60,7 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slots: Annotated[int, Meta(ge=1, description="Jobs that may run at once.")] = 4
 
 
-class EchoModel:
+class EchoModel(EchoPainter, EchoObserver):
     """Repeats the last message word by word; the three kinds of method are all here."""
 
     def __init__(self, info: ModelInfo, options: EchoOptions) -> None:
@@ -67,6 +70,7 @@ class EchoModel:
         if "die" in info.id:
             os.kill(os.getpid(), signal.SIGKILL)
         self._delay = options.delay
+        self._counts = "counts" in info.id
         self._ballast = os.urandom(options.ballast)
 
     async def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
@@ -138,7 +142,7 @@ class EchoModel:
 ECHO = Backend(
     name="echo",
     model="universal_core.testing.echo:EchoModel",
-    tasks=("chat", "complete", "embed", "tokenize", "detokenize", "rerank"),
+    tasks=("chat", "complete", "embed", "tokenize", "detokenize", "rerank", *IMAGE_TASKS, *LOOKING_TASKS),
     options=EchoOptions,
 )
 
@@ -171,5 +175,7 @@ def claim_model(info: ModelInfo) -> Claim | None:
         fields=(
             *("messages", *(set(SAMPLING_FIELDS) - {"logprobs", "n"})),
             *(("images", "audio") if "sees" in info.id else ()),
+            *IMAGE_FIELDS,
+            *LOOKING_FIELDS,
         ),
     )

@@ -1,17 +1,146 @@
-"""Which models this plugin offers to run, told from model_index.json and the list of files alone."""
+"""Which models this plugin offers to run, told from model_index.json, configurations and the list of files alone."""
 
-from universal_core import Backend, Claim, ModelInfo
-from universal_diffusion.options import DiffusionOptions
+import glob
+from typing import Any
+
+from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, accelerator, available_memory, has_bfloat16
+from universal_diffusion.checkpoints import checkpoint_of, header_of, kind_of
+from universal_diffusion.files import INDEX, Component, components_of, files_for
+from universal_diffusion.options import PRELOAD, DiffusionOptions
+from universal_diffusion.placement import Needs, choose_placement, needed, resident
+from universal_diffusion.signatures import Relatives, relatives_of, signature_of
+from universal_diffusion.weighing import needs_of, needs_of_checkpoint
 
 BACKEND = Backend(
     name="diffusion",
     model="universal_diffusion.model:DiffusionModel",
     tasks=("generate_image", "edit_image", "vary_image"),
     options=DiffusionOptions,
+    preload=PRELOAD,
     engine="pytorch",
 )
 
+# PyTorch, transformers and diffusers before any weights.
+_LIBRARIES = 512 * 2**20
+# The fields of a request that stand or fall with a parameter of the pipeline's call.
+_FIELDS = {
+    "guidance_scale": "guidance_scale",
+    "negative_prompt": "negative_prompt",
+    "clip_skip": "clip_skip",
+    "mask": "mask_image",
+    "strength": "strength",
+}
+
 
 def claim(info: ModelInfo) -> Claim | None:
-    """Return an offer for a pipeline, None for anything else."""
-    return None
+    """Return an offer for a pipeline of pictures, None for anything else.
+
+    Raises ModelNotFound where the model is called by a variant that it does not have.
+    """
+    kind = _class_of(info)
+    if kind is not None:
+        relatives = _able(info, kind)
+        tasks = _tasks(relatives)
+        return _claim_folder(info, kind, relatives, tasks) if tasks else None
+    found = kind_of(header_of(info)) if checkpoint_of(info) else None
+    return _claim_checkpoint(info, found) if found else None
+
+
+def _class_of(info: ModelInfo) -> str | None:
+    index = info.documents.get(INDEX)
+    kind = index.get("_class_name") if isinstance(index, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def _able(info: ModelInfo, kind: str) -> Relatives:
+    """Return the classes that can really run these weights: some need more than AutoPipeline looks at."""
+    relatives = relatives_of(kind)
+    index: dict[str, Any] = info.documents[INDEX]
+    if _reads_pictures(info):
+        # Beside the latents, the network reads a picture, which only this class gives to it.
+        return Relatives(inpaint=kind) if "mask_image" in signature_of(kind).parameters else Relatives(image=kind)
+    if index.get("requires_aesthetics_score"):
+        return Relatives(image=relatives.image, inpaint=relatives.inpaint)
+    return relatives
+
+
+def _reads_pictures(info: ModelInfo) -> bool:
+    unet, vae = info.documents.get("unet/config.json"), info.documents.get("vae/config.json")
+    channels = unet.get("in_channels") if isinstance(unet, dict) else None
+    latents = vae.get("latent_channels", 4) if isinstance(vae, dict) else None
+    return isinstance(channels, int) and isinstance(latents, int) and channels > latents
+
+
+def _tasks(relatives: Relatives) -> tuple[str, ...]:
+    """Return what can be done: a class for pictures that takes no strength changes them as it is told."""
+    varies = relatives.image is not None and "strength" in signature_of(relatives.image).parameters
+    instructs = relatives.image is not None and not varies
+    able = {
+        "generate_image": relatives.text is not None,
+        "edit_image": relatives.inpaint is not None or instructs,
+        "vary_image": varies,
+    }
+    return tuple(task for task in BACKEND.tasks if able[task])
+
+
+def _claim_folder(info: ModelInfo, kind: str, relatives: Relatives, tasks: tuple[str, ...]) -> Claim | None:
+    components = components_of(info)
+    needs = needs_of(info, components, _element())
+    words = f"{INDEX} names {kind}, which diffusers has classes for: {', '.join(dict.fromkeys(relatives.names))}"
+    return _claim(
+        words + _unsafe(components),
+        tasks,
+        relatives,
+        needs,
+        files=tuple(glob.escape(name) for name in files_for(info, components)),
+    )
+
+
+def _unsafe(components: tuple[Component, ...]) -> str:
+    without = [
+        each.name for each in components if each.needs_weights and (each.weights is None or each.weights.pickled)
+    ]
+    return f"; no safetensors for {', '.join(without)}, so that it needs allow_pickle" if without else ""
+
+
+def _claim_checkpoint(info: ModelInfo, kind: str) -> Claim | None:
+    relatives = relatives_of(kind)
+    if kind in ("StableDiffusionInpaintPipeline", "StableDiffusionInstructPix2PixPipeline"):
+        inpaints = kind == "StableDiffusionInpaintPipeline"
+        relatives = Relatives(inpaint=kind) if inpaints else Relatives(image=kind)
+    words = f"{checkpoint_of(info)} has the tensors of a {kind}; its configuration must be at hand when it is loaded"
+    needs = needs_of_checkpoint(info, header_of(info), _element())
+    return _claim(words, _tasks(relatives), relatives, needs, files=("*",))
+
+
+def _claim(words: str, tasks: tuple[str, ...], relatives: Relatives, needs: Needs, *, files: tuple[str, ...]) -> Claim:
+    device = accelerator("auto")
+    room = device.free if device else available_memory("cpu")
+    options = DiffusionOptions()
+    placement = choose_placement(needs, room, "cuda" if device else "cpu", options)
+    working = needed(needs, placement, needs.shape.usual_size)
+    done = placement.words()
+    return Claim(
+        backend=BACKEND.name,
+        tasks=tasks,
+        reason=words + (f"; to fit into {room / 1e9:.1f} GB: {done}" if done else ""),
+        memory=MemoryEstimate(weights=resident(needs, placement.offload), working=working + _LIBRARIES),
+        slots=options.slots,
+        fields=_fields(relatives),
+        files=files,
+    )
+
+
+def _fields(relatives: Relatives) -> tuple[str, ...]:
+    found = [signature_of(name) for name in relatives.names]
+    taken = frozenset().union(*(each.parameters for each in found))
+    return (
+        "scheduler",
+        *(field for field, parameter in _FIELDS.items() if parameter in taken),
+        *(("loras",) if any(each.loads_loras for each in found) else ()),
+    )
+
+
+def _element() -> int:
+    """Return the bytes of one value on the device that models run on by default."""
+    return 2 if accelerator("auto") or has_bfloat16() else 4

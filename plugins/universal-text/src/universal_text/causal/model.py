@@ -1,8 +1,6 @@
 """A loaded causal language model: the tasks ``chat``, ``complete``, ``tokenize`` and ``detokenize``."""
 
-import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 from universal_core import GenerationRequest, ModelInfo
 from universal_core.conversation import (
@@ -12,9 +10,11 @@ from universal_core.conversation import (
     LanguageModel,
     Prompter,
     Sequence,
+    Vocabulary,
     context_asked,
 )
 from universal_core.pytorch import use_threads
+from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, vocabulary_of
 from universal_text.causal.runner import SoloRunner
 from universal_text.causal.sampling import Sampler
@@ -26,26 +26,31 @@ from universal_text.options import CausalOptions
 # For the few models without positions (recurrent ones), whose state does not grow.
 _UNBOUNDED_CONTEXT = 32768
 _WHOLE = 2**62
-Value = TypeVar("Value")
 
 
-class CausalModel(LanguageModel):
-    """Writes text for many requests at once."""
+class WritingModel(LanguageModel):
+    """Writes text for many requests at once with a model of transformers, whatever its prompts are made of.
 
-    def __init__(self, info: ModelInfo, options: CausalOptions) -> None:
-        use_threads(options.threads)
-        model, tokenizer = load(info, options)
-        source = tokenizer.chat_template
-        template = ChatTemplate(source, tokens=tokenizer.special_tokens_map) if source else None
-        vocabulary = vocabulary_of(model, tokenizer)
-        defaults = default_sampling(info.documents.get("generation_config.json"))
-        super().__init__(vocabulary, Prompter(vocabulary, template), defaults)
+    ``info`` tells how the model wants to be sampled. ``inputs`` says what it is given for the tokens of a step.
+    """
+
+    sequence: ClassVar[type[Sequence]] = Sequence
+    """The class of an answer being written; one of a plugin's own knows more of its prompt than tokens."""
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        options: CausalOptions,
+        model: Any,
+        vocabulary: Vocabulary,
+        prompter: Prompter,
+        inputs: Inputs | None = None,
+    ) -> None:
+        super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")))
         self.context = _context(model.config, options.n_ctx)
-        self._runner = SoloRunner(model)
+        self._runner = SoloRunner(model, inputs)
         chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
         self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
-        # Tokenizers are not promised to be safe in two threads at once.
-        self._tokenizing = threading.Lock()
 
     def close(self) -> None:
         """End the engine; what is still being written fails."""
@@ -56,14 +61,19 @@ class CausalModel(LanguageModel):
 
     def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
         sampler = Sampler(self._sampling(request, answer), prompt)
-        return Sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
+        return self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
 
-    async def _aside(self, work: Callable[[], Value]) -> Value:
-        def guarded() -> Value:
-            with self._tokenizing:
-                return work()
 
-        return await super()._aside(guarded)
+class CausalModel(WritingModel):
+    """A model that continues text."""
+
+    def __init__(self, info: ModelInfo, options: CausalOptions) -> None:
+        use_threads(options.threads)
+        model, tokenizer = load(info, options)
+        source = tokenizer.chat_template
+        template = ChatTemplate(source, tokens=tokenizer.special_tokens_map) if source else None
+        vocabulary = vocabulary_of(model, tokenizer)
+        super().__init__(info, options, model, vocabulary, Prompter(vocabulary, template))
 
 
 def _context(config: Any, most: int | None) -> int:

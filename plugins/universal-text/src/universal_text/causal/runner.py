@@ -1,30 +1,27 @@
 """One step of a model for a set of sequences."""
 
 import copy
-import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from universal_core.conversation import Row, Sequence
+from universal_text.causal.inputs import Inputs
 
 Outcome = Tensor | RuntimeError | None
 
 
 class SoloRunner:
-    """Runs every sequence by itself, on a cache of its own.
+    """Runs every sequence by itself, on a cache of its own; ``inputs`` says what the model is given.
 
     A sequence's numbers are then the same to the last bit whatever runs beside it, on every architecture that
     transformers has a cache for: sliding windows, recurrent states and mixtures of experts included.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, inputs: Inputs | None = None) -> None:
         self._model = model
-        parameters = inspect.signature(model.forward).parameters
-        self._cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
-        self._arguments = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+        self._inputs = inputs or Inputs(model)
 
     @property
     def reads_whole_prompts(self) -> bool:
@@ -37,11 +34,11 @@ class SoloRunner:
 
     @torch.inference_mode()
     def copy(self, source: Sequence, target: Sequence) -> None:
-        """Copy the source's cache."""
+        """Copy the source's state."""
         target.state = copy.deepcopy(source.state)
 
     def release(self, sequence: Sequence) -> None:
-        """Drop the sequence's cache."""
+        """Drop the sequence's state."""
         sequence.state = None
 
     def interrupt(self, wanted: bool) -> None:
@@ -58,11 +55,5 @@ class SoloRunner:
     def _forward(self, row: Row) -> Tensor:
         sequence = row.sequence
         if sequence.state is None:
-            sequence.state = DynamicCache(config=self._model.config)
-        output = self._model(
-            input_ids=torch.tensor([row.tokens], device=self._model.device),
-            use_cache=True,
-            **{self._cache_name: sequence.state},
-            **self._arguments,
-        )
-        return output.logits  # type: ignore[no-any-return]
+            sequence.state = self._inputs.begin(sequence)
+        return self._model(**self._inputs.of(row)).logits  # type: ignore[no-any-return]

@@ -76,7 +76,8 @@ class Sampler:
     def _seen_in(self, logits: Tensor) -> Tensor:
         if self._seen is None:
             self._seen = torch.zeros_like(logits, dtype=torch.bool)
-            self._seen[self._prompt] = True
+            # Some models have tokens for the places of pictures that they can read and never write.
+            self._seen[[token for token in self._prompt if token < logits.numel()]] = True
         return self._seen
 
     def _counts_in(self, logits: Tensor) -> Tensor:

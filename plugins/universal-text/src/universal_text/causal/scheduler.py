@@ -11,7 +11,8 @@ class Scheduler:
     Every step reads the last token of each answer being written, and then prompts, in pieces of ``chunk`` tokens
     and about one such piece altogether. So a long prompt never holds up answers being written, and a long answer
     never holds up a prompt. Prompts take turns, so that a short one need not wait for a long one. Pieces begin at
-    multiples of ``chunk`` whatever else runs: a sequence is computed in the same way beside others as alone.
+    multiples of ``chunk`` whatever else runs: a sequence is computed in the same way beside others as alone. One that
+    cannot be read in such pieces says so by its ``portion``.
     """
 
     def __init__(self, slots: int, chunk: int) -> None:
@@ -49,9 +50,10 @@ class Scheduler:
         room = self._chunk
         for _ in range(len(self._reading)):
             sequence = self._reading[0]
-            if rows and min(sequence.unread, self._chunk) > room:
+            portion = sequence.portion(self._chunk)
+            if rows and portion > room:
                 break
-            tokens = self._reading.popleft().take(self._chunk)
+            tokens = self._reading.popleft().take(portion)
             room -= len(tokens)
             rows.append(Row(sequence, tokens, wanted=not sequence.unread))
             if sequence.unread:

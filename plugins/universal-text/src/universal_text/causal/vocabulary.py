@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -11,10 +12,15 @@ _BYTE = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
 
 
 class TokenizerVocabulary(Vocabulary):
-    """The tokens of a tokenizer of transformers; ``size`` is how many token ids the model knows."""
+    """The tokens of a tokenizer of transformers; ``size`` is how many token ids the model knows.
+
+    Who reads with the tokenizer otherwise than through ``encode`` must hold the lock ``reading`` meanwhile.
+    """
 
     def __init__(self, tokenizer: Any, size: int, ends: frozenset[int]) -> None:
         self._tokenizer = tokenizer
+        # Tokenizers are not promised to read in two threads at once: they keep settings of the text at hand.
+        self.reading = threading.Lock()
         self.size = size
         self.ends = ends
         self._letters = _byte_letters() if _is_byte_level(tokenizer) else {}
@@ -22,7 +28,8 @@ class TokenizerVocabulary(Vocabulary):
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text; ``special`` adds those that the tokenizer puts around every text."""
-        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+        with self.reading:
+            return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
 
     def decode(self, tokens: list[int]) -> str:
         """Return the text of tokens without special ones, with U+FFFD for bytes that are no character."""

@@ -1,11 +1,16 @@
 """The options of the ``vision-chat`` backend."""
 
-import msgspec
+from typing import Annotated
 
-from universal_core import DeviceOption
+from msgspec import Meta
+
+from universal_text.options import CausalOptions
 
 
-class ChatOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a model is loaded and run."""
+class ChatOptions(CausalOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a chat model that sees is loaded and run: as one that only reads, and how large it sees pictures."""
 
-    device: DeviceOption = "auto"
+    max_pixels: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="A picture of more pixels is shrunk to so many first; none leaves it to the model."),
+    ] = None

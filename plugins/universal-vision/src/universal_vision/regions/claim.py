@@ -1,6 +1,8 @@
 """Which models the ``vision-regions`` backend offers to run, told from config.json and the list of files alone."""
 
 from universal_core import Backend, Claim, ModelInfo
+from universal_vision.claiming import PRELOAD, offer
+from universal_vision.regions.kinds import Kind, kind_of
 from universal_vision.regions.options import RegionOptions
 
 BACKEND = Backend(
@@ -8,10 +10,32 @@ BACKEND = Backend(
     model="universal_vision.regions.model:RegionModel",
     tasks=("detect", "segment", "estimate_depth"),
     options=RegionOptions,
+    preload=PRELOAD,
     engine="pytorch",
 )
 
+_DOES = {"detect": "finds things", "segment": "makes masks", "estimate_depth": "estimates depths"}
+
+# What a batch of pictures takes in the layers of a model, and one picture while its masks are made.
+_WORKING = 1024 * 2**20
+
 
 def claim(info: ModelInfo) -> Claim | None:
-    """Return an offer for a model of this kind, None for anything else."""
-    return None
+    """Return an offer for a model that finds things, makes masks or estimates depths; None for anything else."""
+    kind = kind_of(info)
+    if kind is None:
+        return None
+    return offer(
+        info,
+        BACKEND,
+        tasks=kind.tasks,
+        reason=_reason(kind),
+        working=_WORKING,
+        slots=RegionOptions().slots,
+        fields=("labels",) if kind.open else (),
+    )
+
+
+def _reason(kind: Kind) -> str:
+    does = " and ".join(_DOES[task] for task in kind.tasks)
+    return f"{kind.name} {does}" + (" that the request describes" if kind.open else "")

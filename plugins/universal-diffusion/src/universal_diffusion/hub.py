@@ -1,0 +1,29 @@
+"""What is fetched from the hub beside a model's own files: adapters, and pickles that are allowed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from universal_core import LoadFailed, ModelNotFound
+
+
+def download(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """Return the folder with the files of a repository that match, from the cache where they are, else downloaded.
+
+    Raises ModelNotFound for a repository that does not exist or that cannot be asked for, LoadFailed for a download
+    that broke off.
+    """
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
+    except (LocalEntryNotFoundError, RepositoryNotFoundError) as error:
+        raise ModelNotFound(
+            f"{repository} is not in the cache of this machine and was not found on the hub ({_first_line(error)})"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        raise LoadFailed(f"{repository} could not be downloaded: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,66 @@
+"""Loading a vision model and its image processor from local files, with errors that say what to do."""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from transformers import AutoImageProcessor, AutoTokenizer
+
+from universal_core import LoadFailed, ModelInfo
+from universal_core.pytorch import use_threads
+from universal_text.loading import LoadOptions, explained, folder_of, from_folder, load_pretrained
+
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+# Where timm's own configuration keeps this.
+_TIMM = "pretrained_cfg"
+
+
+class RunOptions(LoadOptions, Protocol):
+    """The options of a backend that say how a model is loaded and run."""
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads compute."""
+
+
+class Loaded(NamedTuple):
+    """A model, the device that it is on, and the number format that its inputs are to have."""
+
+    model: Any
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_model(
+    info: ModelInfo, auto_class: Any, options: RunOptions, *, may_lack: Collection[str] = (), **wanted: Any
+) -> Loaded:
+    """Return what ``auto_class`` of transformers makes of a model's folder, ready to run with the threads configured.
+
+    ``may_lack`` and ``wanted`` are those of ``load_pretrained``. Raises LoadFailed.
+    """
+    use_threads(options.threads)
+    model = load_pretrained(info, auto_class, options, may_lack=may_lack, **wanted).requires_grad_(False)
+    return Loaded(model, model.device, model.dtype)
+
+
+def load_image_processor(info: ModelInfo, options: LoadOptions, **wanted: Any) -> Any:
+    """Return what resizes and normalizes pictures for a model; raises LoadFailed where nothing says how.
+
+    ``wanted`` are settings in place of those in the model's files. It works on Pillow's pictures, and through torchvision where that is installed.
+    """
+    folder = folder_of(info, options)
+    # Guessed numbers would be worse than none: answers would be wrong, and nobody would know.
+    if not any(file.name in _PROCESSORS for file in info.files) and _TIMM not in info.config:
+        raise LoadFailed(
+            f"{info.id} has no preprocessor_config.json, which says how its pictures are resized and normalized; "
+            "put the one of the model that it was made from beside its config.json"
+        )
+    with explained(info):
+        load: Any = AutoImageProcessor.from_pretrained  # the library has no types here
+        return load(folder, **from_folder(options), **wanted)
+
+
+def load_tokenizer(info: ModelInfo, options: LoadOptions) -> Any:
+    """Return the tokenizer of a model that reads words too; raises LoadFailed."""
+    with explained(info):
+        return AutoTokenizer.from_pretrained(folder_of(info, options), **from_folder(options))
