@@ -62,7 +62,9 @@ def photos(folder: Path, arguments: argparse.Namespace) -> list[Path]:
     paths = []
     for place in range(arguments.pictures):
         coarse = Image.fromarray(draw.integers(0, 256, (6, 8, 3), numpy.uint8))
-        smooth = numpy.asarray(coarse.resize((arguments.width, arguments.height), Image.Resampling.BICUBIC), numpy.int16)
+        smooth = numpy.asarray(
+            coarse.resize((arguments.width, arguments.height), Image.Resampling.BICUBIC), numpy.int16
+        )
         noisy = (smooth + draw.normal(0, 8, smooth.shape)).clip(0, 255).astype(numpy.uint8)
         paths.append(folder / f"{place}.jpg")
         Image.fromarray(noisy).save(paths[-1], quality=90)
@@ -109,7 +111,9 @@ def served(server: Server, endpoint: str, bodies: list[bytes], clients: int) -> 
 def _contenders(
     endpoint: str, model: Path, files: list[Path], server: Server, arguments: argparse.Namespace
 ) -> dict[str, Measure]:
-    run = pipeline(PIPELINES[endpoint], model=str(model), device=arguments.device, dtype=getattr(torch, arguments.dtype))
+    run = pipeline(
+        PIPELINES[endpoint], model=str(model), device=arguments.device, dtype=getattr(torch, arguments.dtype)
+    )
     more: dict[str, Any] = {"candidate_labels": LABELS} if endpoint == "clip" else {"top_k": 5}
     bodies = [_body(endpoint, file) for file in files]
     found: dict[str, Measure] = {}

@@ -6,8 +6,8 @@ from universal_core import ModelFile, ModelInfo, ModelRef
 from universal_core.catalogue import KNOWN_PLUGINS, plugin_for_model, plugin_for_task
 
 
-def info(*files: str, architectures: tuple[str, ...] = ()) -> ModelInfo:
-    documents = {"config.json": {"architectures": list(architectures)}}
+def info(*files: str, architectures: tuple[str, ...] = (), **settings: object) -> ModelInfo:
+    documents = {"config.json": {"architectures": list(architectures), **settings}}
     found = tuple(ModelFile(name, 1) for name in files)
     return ModelInfo(id="m", ref=ModelRef.parse("m"), source="test", files=found, documents=documents)
 
@@ -26,13 +26,19 @@ def info(*files: str, architectures: tuple[str, ...] = ()) -> ModelInfo:
         (info(architectures=("Dinov2Model",)), "vision"),
         (info(architectures=("BlipForConditionalGeneration",)), "vision"),
         (info(architectures=("Qwen2_5_VLForConditionalGeneration",)), "vision"),
+        (info(architectures=("ResNetForImageClassification",), num_channels=3), "vision"),
+        (info(architectures=("ResNetModel",), num_channels=3), "vision"),
+        (info(architectures=("DetrForObjectDetection",)), "vision"),
+        (info(architectures=("SegformerForSemanticSegmentation",)), "vision"),
+        (info(architectures=("DepthAnythingForDepthEstimation",)), "vision"),
+        (info(architectures=("Gemma3ForConditionalGeneration",), vision_config={}), "vision"),
         (info(architectures=("LlamaForCausalLM",)), "text"),
         (info(architectures=("BertModel",)), "text"),
         (info("modules.json", architectures=("BertModel",)), "text"),
         (info(architectures=("BertForSequenceClassification",)), "text"),
     ],
 )
-def test_a_model_is_known_by_its_files_or_its_architecture(model: ModelInfo, extra: str) -> None:
+def test_a_model_is_known_by_its_files_or_its_config(model: ModelInfo, extra: str) -> None:
     found = plugin_for_model(model)
     assert found is not None
     assert found.command == f'pip install "universal-core[{extra}]"'
@@ -43,7 +49,11 @@ def test_what_looks_like_nothing_is_no_plugins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "extra"), [("chat", "text"), ("embed", "text"), ("transcribe", "audio"), ("speak", "audio")]
+    ("task", "extra"),
+    [
+        *(("chat", "text"), ("embed", "text"), ("transcribe", "audio"), ("speak", "audio"), ("caption", "vision")),
+        *(("detect", "vision"), ("generate_image", "diffusion")),
+    ],
 )
 def test_a_task_is_served_by_a_plugin_and_text_comes_before_its_alternatives(task: str, extra: str) -> None:
     found = plugin_for_task(task)

@@ -8,13 +8,15 @@ from universal_core.models import ModelInfo
 class KnownPlugin(msgspec.Struct, frozen=True):
     """A plugin of the project: its extra, the tasks it serves, and what its models look like.
 
-    ``optional`` are those of its tasks whose libraries can be missing where it is installed.
+    ``settings`` are keys of config.json. ``optional`` are those of its tasks whose libraries can be missing where it is
+    installed.
     """
 
     extra: str
     tasks: tuple[str, ...]
     files: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
 
     @property
@@ -47,7 +49,9 @@ KNOWN_PLUGINS = (
         architectures=(
             *("ForImageClassification", "CLIP", "Siglip", "Dinov2", "ViT", "Blip", "Llava", "Florence"),
             *("ForObjectDetection", "ForDepthEstimation", "Segmentation", "VLForConditionalGeneration", "VLMoe"),
+            *("GitFor", "Vilt", "Pix2Struct"),
         ),
+        settings=("vision_config", "num_channels"),
     ),
     KnownPlugin(
         "text",
@@ -64,6 +68,8 @@ def plugin_for_model(info: ModelInfo) -> KnownPlugin | None:
         if plugin.files and info.matching(*plugin.files):
             return plugin
         if any(part in name for part in plugin.architectures for name in info.architectures):
+            return plugin
+        if any(name in info.config for name in plugin.settings):
             return plugin
     return None
 

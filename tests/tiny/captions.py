@@ -200,6 +200,46 @@ def make_vision_encoder_decoder(path: Path) -> Path:
     return _save(path, VisionEncoderDecoderModel, config, tokenizer)
 
 
+def make_donut(path: Path) -> Path:
+    """Write a Donut, whose tokenizer has marks for the fields of a document."""
+    from transformers import (
+        DonutImageProcessorPil,
+        DonutProcessor,
+        DonutSwinConfig,
+        MBartConfig,
+        VisionEncoderDecoderConfig,
+        VisionEncoderDecoderModel,
+    )
+
+    tokenizer = byte_level_tokenizer(chat_template=None)
+    marks = [form.format(name) for name in ("receipt", "total", "name") for form in ("<s_{}>", "</s_{}>")]
+    tokenizer.add_special_tokens({"additional_special_tokens": [*marks, "<sep/>"]})
+    eyes = DonutSwinConfig(
+        image_size=SIZE, patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 2], window_size=4, hidden_size=32
+    )
+    writer = MBartConfig(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        decoder_layers=2,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=64,
+        max_position_embeddings=64,
+        init_std=_SPREAD,
+        is_decoder=True,
+        is_encoder_decoder=False,
+        add_cross_attention=True,
+    )
+    config = VisionEncoderDecoderConfig(
+        encoder=eyes.to_dict(),
+        decoder=writer.to_dict(),
+        decoder_start_token_id=tokenizer.convert_tokens_to_ids("<s_receipt>"),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    images = DonutImageProcessorPil(size=_square(SIZE), do_align_long_axis=False)
+    return _save(path, VisionEncoderDecoderModel, config, DonutProcessor(images, tokenizer))
+
+
 def make_florence2(path: Path) -> Path:
     """Write a Florence-2 in the layout of transformers' own class."""
     from transformers import (

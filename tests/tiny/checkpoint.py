@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-
 from tiny.diffusion import make_stable_diffusion
 
 # diffusers' name on the left, the authors' on the right; those of blocks come before those of what is inside.
@@ -88,5 +87,3 @@ def _shaped(name: str, value: Any) -> Any:
     """Return what is a linear layer in diffusers' VAE as the convolution that it was."""
     linear = re.search(r"attentions\.0\.to_(q|k|v|out\.0)\.weight$", name) and value.ndim == 2
     return value[:, :, None, None].contiguous() if linear and "mid_block" in name else value
-
-

@@ -8,7 +8,7 @@ from universal_core import ModelFile, ModelInfo, ModelRef
 
 
 def info_of(path: Path) -> ModelInfo:
-    """Describe a folder: every file with its size, the JSON files at its top and its components' configurations parsed."""
+    """Describe a folder: every file with its size, and the JSON at its top and of its components parsed."""
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return ModelInfo(
         id=path.name,

@@ -246,6 +246,16 @@ def make_oneformer(path: Path) -> Path:
     return _save(path, OneFormerForUniversalSegmentation, config, processor, **_SURE)
 
 
+def make_eomt(path: Path) -> Path:
+    """Write an EoMT, a vision transformer that makes masks; its processor pads a picture to a square."""
+    return _eomt(path, {"shortest_edge": 64, "longest_edge": 64}, do_pad=True, do_split_image=False)
+
+
+def make_cutting_eomt(path: Path) -> Path:
+    """Write an EoMT whose processor cuts a picture into squares."""
+    return _eomt(path, {"shortest_edge": 64, "longest_edge": None}, do_pad=False, do_split_image=True)
+
+
 def make_clipseg(path: Path) -> Path:
     """Write a CLIPSeg, which makes a mask of whatever words describe."""
     from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessorPil
@@ -354,6 +364,16 @@ def make_zoedepth(path: Path) -> Path:
     )
     images = ZoeDepthImageProcessorPil(size=_square(64), keep_aspect_ratio=True, ensure_multiple_of=32)
     return _save(path, ZoeDepthForDepthEstimation, config, images, **_DEEP)
+
+
+def _eomt(path: Path, size: dict[str, int | None], **cuts: bool) -> Path:
+    from transformers import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessorPil
+
+    config = EomtConfig(
+        **_transformer(), image_size=64, patch_size=16, num_blocks=1, num_queries=6, num_upscale_blocks=1, **_labels()
+    )
+    images = EomtImageProcessorPil(size=size, **cuts)
+    return _save(path, EomtForUniversalSegmentation, config, images, **_SURE)
 
 
 def _detr_config(changes: dict[str, Any]) -> Any:

@@ -13,6 +13,12 @@ from tiny.tokenizers import CHAT_TEMPLATE, END, PAD, TURN_END, byte_level_tokeni
 _SPREAD = 0.3
 _CLIP = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 _CONTEXT = 1024
+_QWEN = {
+    "Qwen2VL": ("qwen2_vl_text", "Qwen2VLProcessor"),
+    "Qwen2_5_VL": ("qwen2_5_vl_text", "Qwen2_5_VLProcessor"),
+    "Qwen3VL": ("qwen3_vl_text", "Qwen3VLProcessor"),
+    "Qwen3_5": ("qwen3_5_text", "Qwen3VLProcessor"),
+}
 
 
 def chat_template(place: str) -> str:
@@ -115,6 +121,29 @@ def make_qwen3_vl(path: Path) -> Path:
         "deepstack_visual_indexes": [0],
     }
     return _make_qwen(path, "Qwen3VL", Qwen3VLConfig, Qwen3VLForConditionalGeneration, vision, head_dim=16)
+
+
+def make_qwen3_5(path: Path) -> Path:
+    """Write a Qwen3.5: a recurrent state in every layer but some, beside positions in three directions."""
+    from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
+
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+        "num_position_embeddings": 16,
+    }
+    text = {
+        "head_dim": 16,
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+    }
+    return _make_qwen(path, "Qwen3_5", Qwen3_5Config, Qwen3_5ForConditionalGeneration, vision, **text)
 
 
 def make_smolvlm(path: Path) -> Path:
@@ -268,7 +297,7 @@ def _make_qwen(path: Path, name: str, config_class: Any, model_class: Any, visio
         template=chat_template("<|vision_start|><|image_pad|><|vision_end|>"),
     )
     patches = {"patch_size": 14, "temporal_patch_size": 2}
-    kind = {"Qwen2VL": "qwen2_vl_text", "Qwen2_5_VL": "qwen2_5_vl_text", "Qwen3VL": "qwen3_vl_text"}[name]
+    kind, processor = _QWEN[name]
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
     config = config_class(
         text_config=_text(tokenizer, kind, rope_parameters=rope, **text),
@@ -281,7 +310,7 @@ def _make_qwen(path: Path, name: str, config_class: Any, model_class: Any, visio
     )
     images = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=28 * 28 * 16, merge_size=2, **patches)
     _save(path, model_class, config, tokenizer, images)
-    return _name_processor(path, f"{name}Processor")
+    return _name_processor(path, processor)
 
 
 def _make_idefics(path: Path, name: str, config_class: Any, model_class: Any) -> Path:

@@ -1,7 +1,9 @@
 """Tiny pipelines that several tests share, one thread for all of them, and no bars between the dots."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +11,17 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from tiny import diffusion
+from tiny.drawings import events_of, pixels_of
+from tiny.folder import info_of
+from universal_core import Event, ImageRequest
+from universal_core.pictures import Pixels
+from universal_diffusion.model import DiffusionModel
+from universal_diffusion.options import DiffusionOptions
 
 Folder = Callable[[str], Path]
+Open = Callable[..., DiffusionModel]
+Ask = Callable[..., list[list[Event]]]
+Paint = Callable[[DiffusionModel, ImageRequest], list[Pixels]]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,3 +49,41 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
         return made[name]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def open_model(folder: Folder) -> Iterator[Open]:
+    """Return a function that loads the model of a family once for each set of options; all are closed at the end."""
+    loaded: dict[str, DiffusionModel] = {}
+
+    def load(name: str, **options: Any) -> DiffusionModel:
+        key = f"{name} {sorted(options.items())}"
+        if key not in loaded:
+            chosen = DiffusionOptions(**{"device": "cpu", "dtype": "float32", **options})
+            loaded[key] = DiffusionModel(info_of(folder(name)), chosen, lambda _: None)
+        return loaded[key]
+
+    yield load
+    for model in loaded.values():
+        model.close()
+
+
+def answers(model: DiffusionModel, *requests: ImageRequest) -> list[list[Event]]:
+    """Run the requests at the same time and return the events of each."""
+
+    async def gather() -> list[list[Event]]:
+        return await asyncio.gather(*(events_of(model, request) for request in requests))
+
+    return asyncio.run(gather())
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """Return the function that runs requests at the same time and returns the events of each."""
+    return answers
+
+
+@pytest.fixture
+def paint() -> Paint:
+    """Return a function that runs one request and returns the pixels of its pictures."""
+    return lambda model, request: pixels_of(answers(model, request)[0])

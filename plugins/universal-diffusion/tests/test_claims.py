@@ -83,7 +83,12 @@ def test_classes_are_known_from_the_tables_of_diffusers(kind: str, tasks: tuple[
     "kind",
     [
         *("WanPipeline", "HeliosPipeline", "StableVideoDiffusionPipeline", "StableAudioPipeline"),
-        *("StableDiffusionControlNetPipeline", "FluxControlPipeline", "KandinskyV22Pipeline", "QwenImageLayeredPipeline"),
+        *(
+            "StableDiffusionControlNetPipeline",
+            "FluxControlPipeline",
+            "KandinskyV22Pipeline",
+            "QwenImageLayeredPipeline",
+        ),
         *("NobodyKnowsPipeline", "os.system", ["pipeline", "MyPipeline"], None),
     ],
 )

@@ -22,6 +22,7 @@ CAN = {
     "blip": ("caption",),
     "blip_vqa": ("answer_question",),
     "blip2": BOTH,
+    "donut": ("caption",),
     "florence2": BOTH,
     "git": BOTH,
     "instructblip": BOTH,

@@ -187,6 +187,22 @@ def test_dtype_and_threads_are_as_configured(folder: Folder) -> None:
     assert answer.usage.completion_tokens
 
 
+@pytest.mark.parametrize("name", ["blip2", "donut", "florence2", "git", "instructblip", "pix2struct"])
+def test_sixteen_bits_are_enough_for_each_family(folder: Folder, name: str) -> None:
+    (answer,) = ask(folder(f"captions.{name}"), describe(PICTURES[0]), dtype="bfloat16")
+    assert answer.usage.completion_tokens
+
+
+def test_nothing_is_left_to_chance_whatever_the_models_settings_say(folder: Folder, tmp_path: Path) -> None:
+    path = folder("captions.git")
+    for file in path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = msgspec.json.decode((path / "generation_config.json").read_bytes())
+    sampled = {**settings, "do_sample": True, "temperature": 5.0}
+    (tmp_path / "generation_config.json").write_bytes(msgspec.json.encode(sampled))
+    assert ask(tmp_path, describe(PICTURES[2])) == ask(path, describe(PICTURES[2]))
+
+
 def test_an_unknown_device_is_refused(folder: Folder) -> None:
     with pytest.raises(LoadFailed, match="cuda:9"):
         load(folder("captions.blip"), device="cuda:9")

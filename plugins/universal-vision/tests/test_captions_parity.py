@@ -1,6 +1,8 @@
 """Every family writes what transformers' own processor and model write, and in a batch what it writes alone."""
 
+import re
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer
+from transformers import AutoImageProcessor, AutoTokenizer, DonutProcessor
 
-from tiny.captioning import PICTURES, QUESTION, ask, at_once_and_alone, describe, question, text_of
+from tiny.captioning import PICTURES, QUESTION, ask, at_once_and_alone, describe, load, question, text_of
 from tiny.folder import info_of
 from universal_vision.captions.pix2struct import letters
+from universal_vision.captions.writer import Prepared
 from universal_vision.processors import load_processor
 
 Folder = Callable[[str], Path]
@@ -129,6 +132,31 @@ def test_an_encoder_with_a_decoder_goes_on_from_the_prompt(folder: Folder) -> No
     for prompt in (None, PROMPT):
         answers = ask(path, *(describe(image, prompt) for image in PICTURES))
         assert [text_of(answer) for answer in answers] == [library(image, prompt) for image in PICTURES]
+
+
+@pytest.mark.parametrize("prompt", [None, "<s_receipt><s_name>"], ids=["plain", "prompt"])
+def test_a_donut_reads_fields(folder: Folder, prompt: str | None) -> None:
+    path = folder("captions.donut")
+    processor = DonutProcessor.from_pretrained(path)
+    model = transformers.VisionEncoderDecoderModel.from_pretrained(path).eval()
+
+    def library(image: Image.Image) -> tuple[str, Any]:
+        ids = processor.tokenizer(prompt or "<s_receipt>", add_special_tokens=False, return_tensors="pt").input_ids
+        pixels = processor(images=image, return_tensors="pt").pixel_values
+        tokens = model.generate(pixel_values=pixels, decoder_input_ids=ids, max_new_tokens=24)[0]
+        text = processor.decode(tokens).replace(processor.tokenizer.eos_token, "").replace("<pad>", "")
+        text = re.sub(r"<.*?>", "", text, count=1).strip()
+        return text, processor.token2json(text) if "<s_" in text else None
+
+    answers = ask(path, *(describe(image, prompt, max_length=24) for image in PICTURES))
+    assert [(answer.caption, answer.parsed) for answer in answers] == [library(image) for image in PICTURES]
+
+
+def test_fields_of_a_document_are_told_as_data(folder: Folder) -> None:
+    with closing(load(folder("captions.donut"))) as model:
+        text = "<s_name>tea</s_name><s_total>3<sep/>4</s_total>"
+        assert model._writer.parse(Prepared(inputs={}, max_length=8), text) == {"name": "tea", "total": ["3", "4"]}
+        assert model._writer.parse(Prepared(inputs={}, max_length=8), "words alone") is None
 
 
 def test_a_vilt_picks_the_likeliest_answer_with_its_probability(folder: Folder) -> None:

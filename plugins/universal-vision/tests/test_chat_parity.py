@@ -11,8 +11,8 @@ from tiny.media import BLUE, GREEN, RED, encoded, picture
 from universal_core import ImagePart
 
 FAMILIES = (
-    *("llava", "llava_next", "qwen2_vl", "qwen25_vl", "qwen3_vl", "smolvlm", "idefics3", "internvl", "gemma3"),
-    *("paligemma", "mllama"),
+    *("llava", "llava_next", "qwen2_vl", "qwen25_vl", "qwen3_vl", "qwen3_5", "smolvlm", "idefics3"),
+    *("internvl", "gemma3", "paligemma", "mllama"),
 )
 SIZES = ((64, 40), (50, 90), (33, 33))
 RED_PART, GREEN_PART, BLUE_PART = (
@@ -44,7 +44,7 @@ def test_greedy_text_equals_generate_alone_and_beside_others(name: str, folder: 
     assert texts(together) == texts(alone)
 
 
-@pytest.mark.parametrize("name", ["qwen25_vl", "gemma3", "mllama"])
+@pytest.mark.parametrize("name", ["qwen25_vl", "qwen3_5", "gemma3", "mllama"])
 def test_several_answers_go_on_from_one_reading(name: str, folder: Any) -> None:
     fields: dict[str, Any] = {"temperature": 1.0, "seed": 5, "max_tokens": 10}
     with closing(load(folder(f"visual_chat.{name}"), slots=2)) as model:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tiny.answers import completion
+from tiny.answers import completion, gather
 from tiny.chatting import Reference, answers, load, texts
 from tiny.conversations import converse, see
 from tiny.media import BLUE, GREEN, RED, encoded, picture, recording
@@ -21,12 +21,13 @@ from universal_core import (
     CaptionRequest,
     ChatRequest,
     ContextLengthExceeded,
+    DetokenizeRequest,
     ImagePart,
     LoadFailed,
     TokenizeRequest,
     UnsupportedField,
 )
-from universal_vision.chat.model import WISH, VisionChatModel
+from universal_vision.chat.model import VisionChatModel
 from universal_vision.chat.pictures import Given, seen
 
 RED_PART, GREEN_PART, BLUE_PART = (ImagePart(data=encoded(picture(color, (64, 48)))) for color in (RED, GREEN, BLUE))
@@ -201,7 +202,7 @@ def test_a_model_that_sees_does_not_hear(loaded: Load) -> None:
 
 def test_a_caption_is_the_answer_to_a_wish(loaded: Load) -> None:
     model = loaded()
-    chats = [see(RED_PART, words, max_tokens=9) for words in (WISH, "in one word")]
+    chats = [see(RED_PART, words, max_tokens=9) for words in ("Describe this image.", "in one word")]
     wanted = answers(model, *chats)
     for prompt, want in zip((None, "in one word"), wanted, strict=True):
         found = asyncio.run(model.caption(CaptionRequest(image=RED_PART.data, max_length=9, prompt=prompt)))
@@ -231,6 +232,41 @@ def test_errors_of_captions_and_questions_name_their_own_fields(loaded: Load) ->
     assert isinstance(long, ContextLengthExceeded)
     assert long.param == "question"
     assert refusal(model.caption(CaptionRequest(image=RED_PART.data, prompt="why? " * 99))).param == "prompt"
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_paligemma_is_asked_in_the_words_that_it_was_trained_on(loaded: Load) -> None:
+    model = loaded("paligemma")
+    wanted = answers(model, see(RED_PART, "caption en", max_tokens=9), see(RED_PART, "answer en why {}?", max_tokens=9))
+    caption = asyncio.run(model.caption(CaptionRequest(image=RED_PART.data, max_length=9)))
+    question = AnswerQuestionRequest(image=RED_PART.data, question="why {}?", max_length=9)
+    answer = asyncio.run(model.answer_question(question))
+    assert [caption.caption, answer.answer] == [text.strip() for text in texts(wanted)]
+
+
+def test_a_question_that_nobody_waits_for_is_given_up(loaded: Load) -> None:
+    model = loaded(slots=1)
+
+    async def main() -> None:
+        asked = asyncio.ensure_future(
+            model.caption(CaptionRequest(image=RED_PART.data, max_length=900, prompt="on and on"))
+        )
+        other = asyncio.ensure_future(gather(model.chat(see("?", GREEN_PART, max_tokens=2, logit_bias={2: -100.0}))))
+        await asyncio.sleep(0)
+        asked.cancel()
+        assert (await other).usage.completion_tokens == 2
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    asyncio.run(main())
+
+
+def test_tokens_that_a_model_reads_and_never_writes_cannot_be_biased(loaded: Load) -> None:
+    model = loaded("mllama")
+    prompt = asyncio.run(model.tokenize(TokenizeRequest(messages=see("?", RED_PART).messages))).tokens
+    place = max(prompt)
+    assert refused(model, see("?", RED_PART, logit_bias={place: 1.0})).param == "logit_bias"
+    assert asyncio.run(model.detokenize(DetokenizeRequest(tokens=(place,)))).text == "<|image|>"
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

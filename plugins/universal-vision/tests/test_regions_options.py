@@ -1,10 +1,12 @@
 """Each option of the ``vision-regions`` backend does what its row in the README says."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -14,8 +16,21 @@ from universal_core import LoadFailed
 from universal_vision.regions.claim import claim
 from universal_vision.regions.options import RegionOptions
 
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 Folder = Callable[[str], Path]
 PICTURE = noise(90, 50, 1)
+
+
+def shown(default: object) -> str:
+    if default is None:
+        return "none"
+    return str(default) if isinstance(default, int) and not isinstance(default, bool) else f"`{str(default).lower()}`"
+
+
+def test_every_option_has_its_row_and_its_default() -> None:
+    section = README.partition("### Options of `vision-regions`")[2].partition("\n#")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", section, re.MULTILINE))
+    assert rows == {field.name: shown(field.default) for field in msgspec.structs.fields(RegionOptions)}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from transformers import AutoProcessor, CLIPSegForImageSegmentation, OneFormerForUniversalSegmentation, pipeline
 
 from tiny.finding import noise, opened, pixels_of, segment
-from universal_core import BadRequest, Mask, UnsupportedField
+from universal_core import BadRequest, LoadFailed, Mask, UnsupportedField
 from universal_vision.regions import segment as masks
 from universal_vision.regions.segment import bounded
 
@@ -39,6 +39,7 @@ def assert_same(found: Sequence[Mask], expected: Sequence[dict[str, Any]]) -> No
         ("maskformer", 0.5),
         ("mask2former", None),
         ("mask2former", 0.2),
+        ("eomt", None),
         ("detr_segmentation", None),
         ("detr_segmentation", 0.5),
     ],
@@ -52,6 +53,11 @@ def test_masks_are_those_of_the_pipeline(folder: Folder, name: str, threshold: f
         assert_same(found, run(image, **({} if threshold is None else {"threshold": threshold})))
         assert all(pixels_of(part.png).shape == (image.height, image.width) for part in found)
     assert any(result.images)
+
+
+def test_a_processor_that_cuts_pictures_into_pieces_fails_the_load(folder: Folder) -> None:
+    with pytest.raises(LoadFailed, match=r"cutting_eomt.* into pieces"), opened(folder("regions.cutting_eomt")):
+        pass
 
 
 def test_a_oneformer_is_told_to_find_everything(folder: Folder) -> None:

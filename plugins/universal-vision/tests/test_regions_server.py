@@ -37,11 +37,10 @@ def test_boxes_are_told_with_the_sizes_of_the_pictures(server: Server, folder: F
     data = answer.json()["data"]
     assert [(one["width"], one["height"]) for one in data] == [WIDE.size, HIGH.size]
     for one, found in zip(data, expected.images, strict=True):
-        assert [thing["label"] for thing in one["detections"]] == [thing.label for thing in found]
-        assert [thing["score"] for thing in one["detections"]] == pytest.approx(
-            [thing.score for thing in found], abs=1e-4
-        )
-        assert [thing["box"]["xmin"] for thing in one["detections"]] == pytest.approx(
+        things = one["detections"]
+        assert [thing["label"] for thing in things] == [thing.label for thing in found]
+        assert [thing["score"] for thing in things] == pytest.approx([thing.score for thing in found], abs=1e-4)
+        assert [thing["box"]["xmin"] for thing in things] == pytest.approx(
             [thing.box.xmin for thing in found], abs=0.05
         )
 

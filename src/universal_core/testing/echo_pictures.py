@@ -37,7 +37,6 @@ AWKWARD_STEP = 3
 """The step at which it does not go on where the prompt begins with die, fail or wait."""
 
 
-
 class EchoPainter:
     """The tasks of pictures; ``_delay`` is the seconds between two steps."""
 

@@ -20,9 +20,6 @@ from universal_diffusion.pipelines import (
 )
 from universal_diffusion.schedulers import Schedulers
 
-MOST_STEPS = 1000
-"""As many as the noise levels that models were trained on: more steps would repeat some."""
-
 USUAL_STRENGTH = 0.75
 """How far an edit without a mask goes where the request does not say: as far as a variation."""
 
@@ -127,10 +124,9 @@ class Desk:
             )
         else:
             steps = max(1, round(usual * _QUALITY[request.quality]))
-        if not 1 <= steps <= MOST_STEPS:
-            raise BadRequest(
-                f"num_inference_steps: expected 1 to {MOST_STEPS}, got {steps}", param="num_inference_steps"
-            )
+        most = self._schedulers.most_steps
+        if not 1 <= steps <= most:
+            raise BadRequest(f"num_inference_steps: expected 1 to {most}, got {steps}", param="num_inference_steps")
         return steps
 
 

@@ -4,7 +4,7 @@ import glob
 from typing import Any
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, accelerator, available_memory, has_bfloat16
-from universal_diffusion.checkpoints import checkpoint_of, header_of, kind_of
+from universal_diffusion.checkpoints import Checkpoint, checkpoint_of
 from universal_diffusion.files import INDEX, Component, components_of, files_for
 from universal_diffusion.options import PRELOAD, DiffusionOptions
 from universal_diffusion.placement import Needs, choose_placement, needed, resident
@@ -22,13 +22,13 @@ BACKEND = Backend(
 
 # PyTorch, transformers and diffusers before any weights.
 _LIBRARIES = 512 * 2**20
-# The fields of a request that stand or fall with a parameter of the pipeline's call.
+# The fields of a request, each with the parameters of a pipeline's call that it may become.
 _FIELDS = {
-    "guidance_scale": "guidance_scale",
-    "negative_prompt": "negative_prompt",
-    "clip_skip": "clip_skip",
-    "mask": "mask_image",
-    "strength": "strength",
+    "guidance_scale": {"guidance_scale", "true_cfg_scale"},
+    "negative_prompt": {"negative_prompt"},
+    "clip_skip": {"clip_skip"},
+    "mask": {"mask_image"},
+    "strength": {"strength"},
 }
 
 
@@ -37,13 +37,13 @@ def claim(info: ModelInfo) -> Claim | None:
 
     Raises ModelNotFound where the model is called by a variant that it does not have.
     """
+    checkpoint = checkpoint_of(info)
+    if checkpoint is not None:
+        return _claim_checkpoint(info, checkpoint)
     kind = _class_of(info)
-    if kind is not None:
-        relatives = _able(info, kind)
-        tasks = _tasks(relatives)
-        return _claim_folder(info, kind, relatives, tasks) if tasks else None
-    found = kind_of(header_of(info)) if checkpoint_of(info) else None
-    return _claim_checkpoint(info, found) if found else None
+    relatives = _able(info, kind) if kind is not None else Relatives()
+    tasks = _tasks(relatives)
+    return _claim_folder(info, kind, relatives, tasks) if kind is not None and tasks else None
 
 
 def _class_of(info: ModelInfo) -> str | None:
@@ -57,11 +57,15 @@ def _able(info: ModelInfo, kind: str) -> Relatives:
     relatives = relatives_of(kind)
     index: dict[str, Any] = info.documents[INDEX]
     if _reads_pictures(info):
-        # Beside the latents, the network reads a picture, which only this class gives to it.
-        return Relatives(inpaint=kind) if "mask_image" in signature_of(kind).parameters else Relatives(image=kind)
+        return _bound(kind)
     if index.get("requires_aesthetics_score"):
         return Relatives(image=relatives.image, inpaint=relatives.inpaint)
     return relatives
+
+
+def _bound(kind: str) -> Relatives:
+    """Return the one class that can run weights which read a picture beside the latents: only it gives them one."""
+    return Relatives(inpaint=kind) if "mask_image" in signature_of(kind).parameters else Relatives(image=kind)
 
 
 def _reads_pictures(info: ModelInfo) -> bool:
@@ -72,12 +76,11 @@ def _reads_pictures(info: ModelInfo) -> bool:
 
 
 def _tasks(relatives: Relatives) -> tuple[str, ...]:
-    """Return what can be done: a class for pictures that takes no strength changes them as it is told."""
+    """Return what can be done: a class for pictures that takes no strength only changes them as it is told."""
     varies = relatives.image is not None and "strength" in signature_of(relatives.image).parameters
-    instructs = relatives.image is not None and not varies
     able = {
         "generate_image": relatives.text is not None,
-        "edit_image": relatives.inpaint is not None or instructs,
+        "edit_image": relatives.inpaint is not None or relatives.image is not None,
         "vary_image": varies,
     }
     return tuple(task for task in BACKEND.tasks if able[task])
@@ -103,13 +106,14 @@ def _unsafe(components: tuple[Component, ...]) -> str:
     return f"; no safetensors for {', '.join(without)}, so that it needs allow_pickle" if without else ""
 
 
-def _claim_checkpoint(info: ModelInfo, kind: str) -> Claim | None:
-    relatives = relatives_of(kind)
-    if kind in ("StableDiffusionInpaintPipeline", "StableDiffusionInstructPix2PixPipeline"):
-        inpaints = kind == "StableDiffusionInpaintPipeline"
-        relatives = Relatives(inpaint=kind) if inpaints else Relatives(image=kind)
-    words = f"{checkpoint_of(info)} has the tensors of a {kind}; its configuration must be at hand when it is loaded"
-    needs = needs_of_checkpoint(info, header_of(info), _element())
+def _claim_checkpoint(info: ModelInfo, checkpoint: Checkpoint) -> Claim | None:
+    relatives = relatives_of(checkpoint.kind)
+    if checkpoint.reads_pictures:
+        relatives = _bound(checkpoint.kind)
+    words = (
+        f"{checkpoint.name} has the tensors of a {checkpoint.kind}; its configuration must be at hand when it is loaded"
+    )
+    needs = needs_of_checkpoint(info, checkpoint, _element())
     return _claim(words, _tasks(relatives), relatives, needs, files=("*",))
 
 
@@ -136,7 +140,7 @@ def _fields(relatives: Relatives) -> tuple[str, ...]:
     taken = frozenset().union(*(each.parameters for each in found))
     return (
         "scheduler",
-        *(field for field, parameter in _FIELDS.items() if parameter in taken),
+        *(field for field, parameters in _FIELDS.items() if parameters & taken),
         *(("loras",) if any(each.loads_loras for each in found) else ()),
     )
 

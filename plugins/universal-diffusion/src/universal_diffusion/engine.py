@@ -92,6 +92,11 @@ class Engine:
         self._jobs: list[Job] = []
         self._running: asyncio.Task[None] | None = None
 
+    @property
+    def orders(self) -> int:
+        """How many orders are on their way, those that are being painted among them."""
+        return len(self._jobs)
+
     async def paint(self, order: Order) -> AsyncGenerator[News, None]:
         """Yield each step of an order, its previews, and its pictures in order; leaving early ends it."""
         job = Job(order, asyncio.get_running_loop())

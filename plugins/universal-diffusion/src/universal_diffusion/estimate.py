@@ -150,5 +150,6 @@ def _values_decoded(vae: Mapping[str, Any]) -> float:
         if levels := vae.get(name):
             return float(multiple * levels[min(1, len(levels) - 1)])
     if levels := vae.get("dim_mult"):
-        return 11.0 * (vae.get("decoder_base_dim") or vae.get("base_dim") or 96) * levels[min(1, len(levels) - 1)]
+        first = vae.get("decoder_base_dim") or vae.get("base_dim") or 96
+        return float(11 * first * levels[min(1, len(levels) - 1)])
     return 4.0 * 256

@@ -17,13 +17,14 @@ from transformers.utils import logging as transformers_logging
 
 from universal_core import LoadFailed, ModelInfo, Progress
 from universal_core.pytorch import pick_device, pick_dtype, use_threads
-from universal_diffusion import single_file
+from universal_diffusion.checkpoints import checkpoint_of
 from universal_diffusion.estimate import DENOISERS, Shape
 from universal_diffusion.files import Component
 from universal_diffusion.memory import free_memory
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.pickles import with_pickles
 from universal_diffusion.placement import Needs, Placement, choose_placement
+from universal_diffusion.single_file import load_checkpoint
 from universal_diffusion.weighing import is_stored_in, needs_of
 
 Report = Callable[[Progress], None]
@@ -53,9 +54,9 @@ def load(info: ModelInfo, options: DiffusionOptions, report: Report = lambda _: 
     use_threads(options.threads)
     device = pick_device(options.device)
     with _explained(info), _quiet():
-        if single_file.checkpoint_in(info):
+        if checkpoint := checkpoint_of(info):
             dtype = pick_dtype(options.dtype, device, torch.bfloat16)
-            return _place(single_file.load(info, options, dtype), device, dtype, options)
+            return _place(load_checkpoint(info, checkpoint, options, dtype), device, dtype, options)
         return _load_folder(info, options, device, report)
 
 

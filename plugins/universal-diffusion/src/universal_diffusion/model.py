@@ -41,6 +41,11 @@ class DiffusionModel:
         self._engine = Engine(painter, options.max_batch)
         self._own_scheduler = schedulers.own_name
 
+    @property
+    def requests(self) -> int:
+        """How many requests are on their way."""
+        return self._engine.orders
+
     async def generate_image(self, request: GenerateImageRequest) -> AsyncGenerator[Event, None]:
         """Make pictures of what a prompt describes."""
         async with aclosing(self._answer(request, Inputs())) as events:
@@ -66,7 +71,8 @@ class DiffusionModel:
         self._engine.close()
 
     async def _answer(self, request: ImageRequest, inputs: Inputs) -> AsyncGenerator[Event, None]:
-        order = await asyncio.to_thread(self._desk.order, request, inputs)
+        # At once where there is nothing to resize: requests that come together then find themselves in one batch.
+        order = self._desk.order(request, inputs) if not inputs.images else await self._resized(request, inputs)
         async with aclosing(self._engine.paint(order)) as news:
             async for each in news:
                 if isinstance(each, Painted):
@@ -76,6 +82,9 @@ class DiffusionModel:
                     yield await asyncio.to_thread(_preview, request, each)
                 else:
                     yield each
+
+    async def _resized(self, request: ImageRequest, inputs: Inputs) -> Order:
+        return await asyncio.to_thread(self._desk.order, request, inputs)
 
     def _picture(self, request: ImageRequest, order: Order, painted: Painted) -> Picture:
         facts = self._facts(request, order, painted)

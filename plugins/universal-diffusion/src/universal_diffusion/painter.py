@@ -93,7 +93,8 @@ class Painter:
         except ValueError as error:
             if steps.done:
                 raise
-            raise BadRequest(f"the model cannot do this: {error}") from error
+            param = "size" if "height" in str(error) else None
+            raise BadRequest(f"the model cannot do this: {error}", param=param) from error
         finally:
             if not finished:
                 pipeline.maybe_free_model_hooks()

@@ -68,6 +68,11 @@ class Schedulers:
         known = FLOW if self._flows else DIFFUSION
         return next((name for name, recipe in known.items() if recipe[0] == self._class.__name__), self._class.__name__)
 
+    @property
+    def most_steps(self) -> int:
+        """How many steps there are at most: as many as noise levels, less those that an offset leaves out."""
+        return int(self._config.get("num_train_timesteps") or 1000) - int(self._config.get("steps_offset") or 0)
+
     def name(self, asked: str | None, pipeline: Any) -> str | None:
         """Return which scheduler a request gets, None for the model's own.
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from universal_core import ModelInfo
+from universal_diffusion.checkpoints import Checkpoint
 from universal_diffusion.estimate import Shape
 from universal_diffusion.files import Component, Weights
-from universal_diffusion.header import Tensor, read_header
+from universal_diffusion.header import read_header
 from universal_diffusion.placement import Needs
 
 _HALF_VARIANTS = ("fp16", "bf16")
@@ -57,9 +58,8 @@ def _parts(info: ModelInfo, weights: Weights) -> list[Path]:
     return [Path(info.path, name) for name in weights.names if name.endswith(".safetensors")]
 
 
-def needs_of_checkpoint(info: ModelInfo, header: Mapping[str, Tensor], element: int) -> Needs:
-    """Return what a checkpoint in one file needs: its own tensors, and Stable Diffusion's shape where none is known."""
-    values = sum(tensor.values for tensor in header.values())
-    return Needs(
-        weights=values * element, largest=values * element, shape=Shape.of(configurations_of(info)), element=element
-    )
+def needs_of_checkpoint(info: ModelInfo, checkpoint: Checkpoint, element: int) -> Needs:
+    """Return what a pipeline in one file needs, by its own configurations where they stand beside it."""
+    size = checkpoint.values * element
+    shape = Shape.of(configurations_of(info))
+    return Needs(weights=size, largest=size, shape=shape if shape.denoiser else checkpoint.shape, element=element)

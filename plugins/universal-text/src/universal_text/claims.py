@@ -52,17 +52,24 @@ def is_causal(architecture: str) -> bool:
 
 
 def estimate(info: ModelInfo, weights: tuple[str, ...]) -> MemoryEstimate:
-    """Return the bytes of the weight files, and of the state that a busy model keeps beside them.
+    """Return the bytes of the weight files as they are on disk, and of the state that a busy model keeps beside them.
 
-    Weights count as they are on disk. State is ``slots`` answers of ``min(2048, context)`` tokens each, where a
-    token takes ``2 x layers x key-value heads x head size x bytes per number`` (a key and a value vector in each
-    layer), plus 256 MiB for the libraries. What the loaded model really takes is measured afterwards.
+    256 MiB for the libraries come on top. What the loaded model really takes is measured afterwards.
     """
-    config = _text_config(info.config)
-    tokens = min(_TOKENS_PER_SLOT, context_of(config) or _TOKENS_PER_SLOT)
-    state = CausalOptions().slots * tokens * bytes_per_token(config)
+    state = state_of(info.config, CausalOptions().slots)
     sizes = {file.name: file.size for file in info.files}
     return MemoryEstimate(weights=sum(sizes[name] for name in weights), working=state + _LIBRARIES)
+
+
+def state_of(config: dict[str, Any], slots: int) -> int:
+    """Return the bytes of ``slots`` answers of ``min(2048, context)`` tokens each.
+
+    A token takes ``2 x layers x key-value heads x head size x bytes per number``: a key and a value vector in each
+    layer. Of a model of several parts the language model counts.
+    """
+    text = _text_config(config)
+    tokens = min(_TOKENS_PER_SLOT, context_of(text) or _TOKENS_PER_SLOT)
+    return slots * tokens * bytes_per_token(text)
 
 
 def bytes_per_token(config: dict[str, Any]) -> int:

@@ -42,11 +42,11 @@ class Batches(Generic[Ready, Answer]):
 
     async def answer(self, read: Callable[[Raw], Ready], inputs: Sequence[Raw]) -> list[Answer]:
         """Return what is computed of each input, after ``read`` has made it ready in a thread."""
-        return await _together([self._answer(read, raw) for raw in inputs])
+        return await together([self._answer(read, raw) for raw in inputs])
 
     async def compute(self, inputs: Sequence[Ready]) -> list[Answer]:
         """Return what is computed of each input that is ready."""
-        return await _together([self._batcher(ready) for ready in inputs])
+        return await together([self._batcher(ready) for ready in inputs])
 
     async def read(self, work: Callable[[], list[Ready]]) -> list[Ready]:
         """Return what a function returns that makes inputs ready; it runs in a thread."""
@@ -69,7 +69,7 @@ async def _within(threads: Executor, work: Callable[[], Any]) -> Any:
     return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
-async def _together(work: Sequence[Any]) -> list[Any]:
+async def together(work: Sequence[Any]) -> list[Any]:
     """Return what all return; the first that fails ends the others."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:

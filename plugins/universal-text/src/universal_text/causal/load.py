@@ -5,6 +5,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from universal_core import ModelInfo
+from universal_core.conversation import ChatTemplate
 from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.loading import explained, folder_of, from_folder, load_pretrained
 from universal_text.options import CausalOptions
@@ -12,11 +13,20 @@ from universal_text.options import CausalOptions
 
 def load(info: ModelInfo, options: CausalOptions) -> tuple[Any, Any]:
     """Return model and tokenizer from ``info.path``, without a look at the network."""
-    wanted = {"attn_implementation": options.attention, "device_map": options.device_map}
-    given = {name: value for name, value in wanted.items() if value}
-    model = load_pretrained(info, AutoModelForCausalLM, options, **given)
+    model = load_model(info, AutoModelForCausalLM, options)
     with explained(info):
         return model, AutoTokenizer.from_pretrained(folder_of(info, options), **from_folder(options))
+
+
+def load_model(info: ModelInfo, auto_class: Any, options: CausalOptions) -> Any:
+    """Return what ``auto_class`` of transformers makes of a model's folder. Raises LoadFailed."""
+    wanted = {"attn_implementation": options.attention, "device_map": options.device_map}
+    return load_pretrained(info, auto_class, options, **{name: value for name, value in wanted.items() if value})
+
+
+def template_of(source: Any, tokenizer: Any) -> ChatTemplate | None:
+    """Return a chat template (text, or texts by name) that knows a tokenizer's special tokens; None for none."""
+    return ChatTemplate(source, tokens=tokenizer.special_tokens_map) if source else None
 
 
 def ends_of(model: Any, tokenizer: Any) -> frozenset[int]:

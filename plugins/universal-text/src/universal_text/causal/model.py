@@ -5,17 +5,18 @@ from typing import Any, ClassVar
 from universal_core import GenerationRequest, ModelInfo
 from universal_core.conversation import (
     Answer,
-    ChatTemplate,
     Engine,
     LanguageModel,
     Prompter,
+    Sampling,
     Sequence,
     Vocabulary,
     context_asked,
+    sampling_of,
 )
 from universal_core.pytorch import use_threads
 from universal_text.causal.inputs import Inputs
-from universal_text.causal.load import load, vocabulary_of
+from universal_text.causal.load import load, template_of, vocabulary_of
 from universal_text.causal.runner import SoloRunner
 from universal_text.causal.sampling import Sampler
 from universal_text.causal.scheduler import Scheduler
@@ -48,6 +49,7 @@ class WritingModel(LanguageModel):
     ) -> None:
         super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")))
         self.context = _context(model.config, options.n_ctx)
+        self._choices = _choices_of(model) or vocabulary.size
         self._runner = SoloRunner(model, inputs)
         chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
         self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
@@ -63,6 +65,9 @@ class WritingModel(LanguageModel):
         sampler = Sampler(self._sampling(request, answer), prompt)
         return self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
 
+    def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:
+        return sampling_of(request, self._defaults, self._choices, answer.index)
+
 
 class CausalModel(WritingModel):
     """A model that continues text."""
@@ -70,10 +75,15 @@ class CausalModel(WritingModel):
     def __init__(self, info: ModelInfo, options: CausalOptions) -> None:
         use_threads(options.threads)
         model, tokenizer = load(info, options)
-        source = tokenizer.chat_template
-        template = ChatTemplate(source, tokens=tokenizer.special_tokens_map) if source else None
         vocabulary = vocabulary_of(model, tokenizer)
-        super().__init__(info, options, model, vocabulary, Prompter(vocabulary, template))
+        prompter = Prompter(vocabulary, template_of(tokenizer.chat_template, tokenizer))
+        super().__init__(info, options, model, vocabulary, prompter)
+
+
+def _choices_of(model: Any) -> int | None:
+    """Return how many tokens a model can write, which may be fewer than it can read; None where it does not tell."""
+    layer = model.get_output_embeddings()
+    return None if layer is None else int(layer.weight.shape[0])
 
 
 def _context(config: Any, most: int | None) -> int:

@@ -6,13 +6,14 @@ import msgspec
 
 from universal_core import Backend, Claim, ModelInfo
 from universal_vision.captions.options import CaptionOptions
-from universal_vision.claiming import class_in, offer
+from universal_vision.claiming import PRELOAD, class_in, offer
 
 BACKEND = Backend(
     name="vision-captions",
     model="universal_vision.captions.model:CaptionModel",
     tasks=("caption", "answer_question"),
     options=CaptionOptions,
+    preload=PRELOAD,
     engine="pytorch",
 )
 

@@ -1,4 +1,4 @@
-"""Any vision model with any text decoder behind it (VisionEncoderDecoderModel): captioners, TrOCR, Donut."""
+"""Any vision model with any text decoder behind it (VisionEncoderDecoderModel): captioners, TrOCR."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from universal_vision.captions.writer import Prepared, Tensors, Writer, check_ro
 
 
 class VisionEncoderDecoder(Writer):
-    """Goes on from the prompt, which for a Donut is its task, such as ``<s_cord-v2>``."""
+    """Goes on from the prompt."""
 
     @property
     def eyes(self) -> Any:

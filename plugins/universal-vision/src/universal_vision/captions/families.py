@@ -3,10 +3,12 @@
 from typing import Any, NamedTuple
 
 import transformers
+from transformers import DonutProcessor
 
 from universal_core import LoadFailed, ModelInfo
 from universal_vision.captions.blip import Blip, BlipForQuestions
 from universal_vision.captions.claim import is_original_florence
+from universal_vision.captions.donut import Donut
 from universal_vision.captions.encoder_decoder import VisionEncoderDecoder
 from universal_vision.captions.florence2 import Florence2
 from universal_vision.captions.git import Git
@@ -42,19 +44,25 @@ def open_writer(info: ModelInfo, options: CaptionOptions) -> Writer:
             f"{info.id} is laid out for code of its own that works with old versions of transformers only; the same "
             "weights for today's are florence-community/Florence-2-base, -base-ft, -large and -large-ft"
         )
-    # What turns questions into answers is in the processor; without it no weights are worth their loading.
-    processor = (
-        _apart(info, options)
-        if name == "VisionEncoderDecoderModel"
-        else load_processor(info, options.trust_remote_code)
-    )
-    loaded = load_model(info, getattr(transformers, name), options)
-    return WRITERS[name](loaded, processor, options.num_beams)
+    writer = Donut if _reads_documents(info) else WRITERS[name]
+    processor = _processor_of(info, options, writer)
+    return writer(load_model(info, getattr(transformers, name), options), processor, options.num_beams)
 
 
-class _Apart(NamedTuple):
-    """The parts of a processor for models that have no class for it."""
+def _reads_documents(info: ModelInfo) -> bool:
+    encoder = info.config.get("encoder")
+    return isinstance(encoder, dict) and encoder.get("model_type") == "donut-swin"
 
+
+def _processor_of(info: ModelInfo, options: CaptionOptions, writer: type[Writer]) -> Any:
+    if not issubclass(writer, VisionEncoderDecoder):
+        return load_processor(info, options.trust_remote_code)
+    # The library has no processor for any encoder with any decoder.
+    parts = load_image_processor(info, options), load_tokenizer(info, options)
+    return DonutProcessor(*parts) if writer is Donut else _Parts(*parts)
+
+
+class _Parts(NamedTuple):
     image_processor: Any
     tokenizer: Any
 
@@ -63,7 +71,3 @@ class _Apart(NamedTuple):
 
     def decode(self, tokens: list[int], *, skip_special_tokens: bool) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=skip_special_tokens))
-
-
-def _apart(info: ModelInfo, options: CaptionOptions) -> _Apart:
-    return _Apart(load_image_processor(info, options), load_tokenizer(info, options))

@@ -115,7 +115,7 @@ class Writer:
         return None
 
     def read(self, image: Image.Image, text: str | None = None, param: str = "prompt") -> Tensors:
-        """Return what the processor makes of a picture and a text. Raises BadRequest for a picture's mark in the text."""
+        """Return what the processor makes of a picture and a text. Raises BadRequest for its mark in the text."""
         mark = getattr(self.processor, "image_token", None)
         if mark is not None and text is not None and str(mark) in text:
             raise BadRequest(f"{param}: {mark} stands for the picture, and cannot be part of the text", param=param)
@@ -143,8 +143,9 @@ class Writer:
 
     def _without_rest(self, tokens: list[int]) -> list[int]:
         """Return the tokens up to the first that ends a text, which counts, and without what fills up the row."""
-        last = next((place for place, token in enumerate(tokens, 1) if token in self.ends), len(tokens))
-        while last and tokens[last - 1] == self.padding and tokens[last - 1] not in self.ends:
+        ends, padding = self.ends, self.padding
+        last = next((place for place, token in enumerate(tokens, 1) if token in ends), len(tokens))
+        while last and tokens[last - 1] == padding and padding not in ends:
             last -= 1
         return tokens[:last]
 

@@ -1,9 +1,7 @@
 """Which models the ``vision-chat`` backend offers to run, told from config.json and the list of files alone."""
 
-from typing import Any
-
 from universal_core import SAMPLING_FIELDS, Backend, Claim, ModelInfo
-from universal_text.claims import CHAT_FIELDS, COMPLETE_FIELDS, bytes_per_token, context_of, is_causal
+from universal_text.claims import CHAT_FIELDS, COMPLETE_FIELDS, is_causal, state_of
 from universal_vision.captions.claim import MODEL_TYPES as CAPTIONERS
 from universal_vision.chat.options import ChatOptions
 from universal_vision.claiming import PRELOAD, class_in, offer
@@ -26,7 +24,6 @@ _OTHER_KINDS = frozenset(
         *("evolla", "pi0"),
     }
 )
-_TOKENS_PER_SLOT = 2048
 
 
 def claim(info: ModelInfo) -> Claim | None:
@@ -42,7 +39,7 @@ def claim(info: ModelInfo) -> Claim | None:
         BACKEND,
         tasks=BACKEND.tasks,
         reason=f"config.json names {architecture}, which reads pictures and text, and its weights are safetensors",
-        working=_state(info.config),
+        working=state_of(info.config, ChatOptions().slots),
         slots=ChatOptions().slots,
         fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS + ("images", "prompt"),
         rank=60,
@@ -51,11 +48,3 @@ def claim(info: ModelInfo) -> Claim | None:
 
 def _has_processor(info: ModelInfo) -> bool:
     return any(file.name in ("preprocessor_config.json", "processor_config.json") for file in info.files)
-
-
-def _state(config: dict[str, Any]) -> int:
-    """Return the bytes of what is kept of the answers being written, as universal-text reckons it."""
-    inner = config.get("text_config")
-    text = inner if isinstance(inner, dict) else config
-    tokens = min(_TOKENS_PER_SLOT, context_of(text) or _TOKENS_PER_SLOT)
-    return ChatOptions().slots * tokens * bytes_per_token(text)

@@ -48,13 +48,16 @@ class SeeingInputs(Inputs):
 
     These methods give positions (M-RoPE has three for each token), let the arguments of a prompt grow by a token, and
     choose what a step needs of them. The positions of a sequence stand in its own state, for models keep only the
-    last prompt's (``rope_deltas``).
+    last prompt's (``rope_deltas``). Two of the methods have private names: the tests of parity tell whether a new
+    version of transformers still has them.
     """
 
     def begin(self, sequence: Sequence) -> Reading:
         """Return the state of a sequence of which nothing has been read."""
         tokens = self._tensor(sequence.tokens)
-        given = sequence.given if isinstance(sequence, SeeingSequence) else {}
+        given: dict[str, Any] = {}
+        if isinstance(sequence, SeeingSequence):
+            given, sequence.given = sequence.given, {}
         arguments = {**super().begin(sequence), **{name: self._placed(value) for name, value in given.items()}}
         if "position_ids" in self._parameters:
             # Without padding the mask is of use here alone: generate() drops it then, too.

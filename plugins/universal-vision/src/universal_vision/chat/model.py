@@ -1,5 +1,7 @@
 """A loaded chat model that sees: ``chat``, ``complete``, ``tokenize``, ``detokenize``, and words about one picture."""
 
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from transformers import AutoModelForImageTextToText
@@ -19,17 +21,26 @@ from universal_core import (
     TextPart,
     Usage,
 )
-from universal_core.conversation import ChatTemplate, Sequence
+from universal_core.conversation import Sequence
 from universal_core.pytorch import use_threads
-from universal_text.causal import WritingModel, vocabulary_of
-from universal_text.loading import folder_of, load_pretrained
+from universal_text.causal import WritingModel, load_model, template_of, vocabulary_of
+from universal_text.loading import folder_of
 from universal_vision.chat.inputs import SeeingInputs, SeeingSequence
 from universal_vision.chat.options import ChatOptions
 from universal_vision.chat.prompter import PicturePrompter
 from universal_vision.processors import load_processor
 
-WISH = "Describe this image."
-"""What a chat model is asked for a caption, where the request has no wish of its own."""
+
+@dataclass(frozen=True)
+class Wording:
+    """How a model is asked about one picture: for a caption where the request has no wish, and a question."""
+
+    wish: str = "Describe this image."
+    question: str = "{}"
+
+
+# A PaliGemma was trained on these, and not on sentences.
+_WORDINGS = {"paligemma": Wording("caption en", "answer en {}")}
 
 
 class VisionChatModel(WritingModel):
@@ -40,19 +51,23 @@ class VisionChatModel(WritingModel):
     def __init__(self, info: ModelInfo, options: ChatOptions) -> None:
         use_threads(options.threads)
         processor = _processor_of(info, options)
-        model = load_pretrained(info, AutoModelForImageTextToText, options, **_wanted(options))
+        model = load_model(info, AutoModelForImageTextToText, options)
         vocabulary = vocabulary_of(model, processor.tokenizer)
-        prompter = PicturePrompter(vocabulary, _template_of(processor), processor, options.max_pixels)
+        template = template_of(processor.chat_template or processor.tokenizer.chat_template, processor.tokenizer)
+        prompter = PicturePrompter(vocabulary, template, processor, options.max_pixels)
         super().__init__(info, options, model, vocabulary, prompter, SeeingInputs(model))
+        self._wording = _WORDINGS.get(info.config.get("model_type", ""), Wording())
 
     async def caption(self, request: CaptionRequest) -> CaptionResult:
-        """Return what the model answers to the request's prompt, or to WISH."""
-        text, usage = await self._say(request.image, request.prompt or WISH, request.max_length, "prompt")
+        """Return what the model answers to the request's prompt, or to a wish for a description."""
+        words = request.prompt or self._wording.wish
+        text, usage = await self._say(request.image, words, request.max_length, "prompt")
         return CaptionResult(caption=text, usage=usage)
 
     async def answer_question(self, request: AnswerQuestionRequest) -> AnswerQuestionResult:
         """Return what the model answers to a question about a picture."""
-        text, usage = await self._say(request.image, request.question, request.max_length, "question")
+        words = self._wording.question.format(request.question)
+        text, usage = await self._say(request.image, words, request.max_length, "question")
         return AnswerQuestionResult(answer=text, usage=usage)
 
     async def _say(self, image: bytes, words: str, most: int, param: str) -> tuple[str, Usage]:
@@ -60,11 +75,12 @@ class VisionChatModel(WritingModel):
         turn = ChatMessage(role="user", content=(ImagePart(data=image), TextPart(text=words)))
         text, usage = "", Usage()
         try:
-            async for event in self.chat(ChatRequest(messages=(turn,), max_tokens=most, temperature=0.0)):
-                if isinstance(event, Text):
-                    text += event.text
-                elif isinstance(event, Usage):
-                    usage = event
+            async with aclosing(self.chat(ChatRequest(messages=(turn,), max_tokens=most, temperature=0.0))) as events:
+                async for event in events:
+                    if isinstance(event, Text):
+                        text += event.text
+                    elif isinstance(event, Usage):
+                        usage = event
         except BadRequest as error:
             raise _renamed(error, param) from error
         return text.strip(), usage
@@ -82,17 +98,9 @@ def _processor_of(info: ModelInfo, options: ChatOptions) -> Any:
     return found
 
 
-def _wanted(options: ChatOptions) -> dict[str, Any]:
-    wanted = {"attn_implementation": options.attention, "device_map": options.device_map}
-    return {name: value for name, value in wanted.items() if value}
-
-
-def _template_of(processor: Any) -> ChatTemplate | None:
-    source = processor.chat_template or processor.tokenizer.chat_template
-    return ChatTemplate(source, tokens=processor.tokenizer.special_tokens_map) if source else None
-
-
 def _renamed(error: BadRequest, words: str) -> BadRequest:
     """Return an error about a conversation as one about a picture and words."""
-    param = "image" if (error.param or "").endswith("image_url.url") else words
-    return type(error)(str(error).replace(error.param or param, param), param=param)
+    place = error.param or ""
+    param = "image" if place.endswith("image_url.url") else words
+    message = error.message
+    return type(error)(param + message[len(place) :] if message.startswith(f"{place}:") else message, param=param)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from universal_core.pictures import read_image
 from universal_vision.encoders.running import Inputs
+from universal_vision.processing import processed
 
 
 class PictureReader:
@@ -23,7 +24,7 @@ class PictureReader:
 
     def prepare(self, image: Image.Image) -> Inputs:
         """Return a picture in RGB, ready."""
-        made = self._processor(images=image, return_tensors="pt")
+        made = processed(self._processor, image)
         return {name: values for name, values in made.items() if isinstance(values, Tensor)}
 
     def patches(self, inputs: Inputs) -> int:

@@ -18,8 +18,8 @@ def encode_parts(parts: Parts, size: Size) -> list[Mask]:
     return [Mask(label=part.label, score=part.score, png=_png(_mask(part, size))) for part in parts]
 
 
-def encode_depths(depths: Depths) -> DepthMap:
-    """Return depths in 16 bits, 0 for the lowest and 65535 for the highest; where all are the same, 0 for all.
+def encode_depths(depths: Depths, size: Size) -> DepthMap:
+    """Return depths, ``[height, width]`` of ``size``, in 16 bits, 0 for the lowest and 65535 for the highest; where all are the same, 0 for all.
 
     Raises InternalError where the model computed what is no number.
     """

@@ -10,7 +10,7 @@ from universal_vision.regions.detect import Detector, GroundedDetector, OpenDete
 from universal_vision.regions.finder import Finder
 from universal_vision.regions.kinds import Kind
 from universal_vision.regions.options import RegionOptions
-from universal_vision.regions.segment import KindSegmenter, ThingSegmenter, WordSegmenter, task_words
+from universal_vision.regions.segment import TELL_APART, KindSegmenter, ThingSegmenter, WordSegmenter, task_words
 
 Finders = dict[str, Finder[Any]]
 
@@ -42,8 +42,7 @@ def _closed_finder(task: str, images: Any, config: Any, options: RegionOptions) 
         return Detector(images, config.id2label, options.threshold)
     if task == "estimate_depth":
         return DepthEstimator(images)
-    tells_apart = ("post_process_panoptic_segmentation", "post_process_instance_segmentation")
-    if any(hasattr(images, name) for name in tells_apart):
+    if any(hasattr(images, name) for name in TELL_APART):
         return ThingSegmenter(images, config.id2label, options.threshold)
     return KindSegmenter(images, config.id2label)
 

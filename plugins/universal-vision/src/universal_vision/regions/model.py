@@ -1,9 +1,9 @@
 """A model that says where things are: pictures in, boxes, masks or depths out."""
 
+import asyncio
 import math
 import threading
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +21,8 @@ from universal_core import (
     SegmentResult,
     Usage,
 )
-from universal_vision.batches import Batches
+from universal_text.loading import explained
+from universal_vision.batches import Batches, together
 from universal_vision.loading import load_model
 from universal_vision.regions.encoding import encode_depths, encode_parts
 from universal_vision.regions.finder import Job, Size, Words
@@ -33,7 +34,6 @@ from universal_vision.regions.resizing import do_without_torchvision
 
 # What pictures that go through a model together may have in pixels as they go in: some have a million each.
 _PIXELS_AT_ONCE = 2**22
-
 
 # What descriptions that are read for a batch may be in number: each picture of it has them read anew.
 _LABELS_AT_ONCE = 256
@@ -72,10 +72,12 @@ class RegionModel:
         self._loaded = load_model(info, getattr(transformers, kind.name), options)
         config = self._loaded.model.config
         processor, self._finders = load_finders(info, kind, config, options)
-        self._prepare = Preparation(processor, config, options.max_pixels)
+        with explained(info):
+            self._prepare = Preparation(processor, config, options.max_pixels)
         self._most = options.batch_size or (8 if self._loaded.device.type == "cpu" else 32)
-        self._batches: Batches[Any, Any] = Batches(
-            self._compute, budget=self._most, ahead=3 * self._most, cost=self._cost
+        # Only pictures that are alike go through the model together: padding would change what is found.
+        self._batches: Batches[Ready, Answer] = Batches(
+            self._compute, budget=self._most, ahead=3 * self._most, cost=self._cost, group=Ready.alike
         )
         # A tokenizer changes its own settings when it is called, and fails where another thread is at work with it.
         self._reading = threading.Lock()
@@ -91,34 +93,41 @@ class RegionModel:
 
     async def detect(self, request: DetectRequest) -> DetectResult:
         """Find things in each picture. Raises BadRequest for a picture or labels that cannot be read."""
-        found, usage = await self._find(request.images, Job("detect", request.labels, request.threshold))
+        job = Job("detect", request.labels, request.threshold)
+        told, usage = await self._find(request.images, job, lambda found, size: (found, size[::-1]))
         return DetectResult(
-            images=tuple(one.found for one in found),
-            sizes=tuple((width, height) for height, width in (one.size for one in found)),
-            usage=usage,
+            images=tuple(found for found, _ in told), sizes=tuple(size for _, size in told), usage=usage
         )
 
     async def segment(self, request: SegmentRequest) -> SegmentResult:
         """Make masks of the parts of each picture. Raises BadRequest."""
-        found, usage = await self._find(request.images, Job("segment", request.labels, request.threshold))
-        masks = [await self._batches.read(partial(encode_parts, one.found, one.size)) for one in found]
+        job = Job("segment", request.labels, request.threshold)
+        masks, usage = await self._find(request.images, job, encode_parts)
         return SegmentResult(images=tuple(map(tuple, masks)), usage=usage)
 
     async def estimate_depth(self, request: EstimateDepthRequest) -> EstimateDepthResult:
         """Estimate how far away each pixel of each picture is. Raises BadRequest."""
-        found, usage = await self._find(request.images, Job("estimate_depth"))
-        maps = await self._batches.read(lambda: [encode_depths(one.found) for one in found])
+        maps, usage = await self._find(request.images, Job("estimate_depth"), encode_depths)
         return EstimateDepthResult(images=tuple(maps), usage=usage)
 
-    async def _find(self, images: Sequence[bytes], job: Job) -> tuple[list[Answer], Usage]:
-        (words,) = await self._batches.read(lambda: [self._words(job)])
+    async def _find(
+        self, images: Sequence[bytes], job: Job, finish: Callable[[Any, Size], Any]
+    ) -> tuple[list[Any], Usage]:
+        """Return what ``finish`` makes, in a thread, of what is found in each picture and its size."""
+        words = await asyncio.to_thread(self._words, job)
 
         def read(place: int) -> Ready:
             inputs, size = self._prepare(images[place], f"images[{place}]")
             return Ready(job, words, inputs, size)
 
-        answers = await self._batches.answer(read, range(len(images)))
-        return answers, Usage(prompt_tokens=words.tokens + sum(one.patches for one in answers))
+        async def one(place: int) -> tuple[Any, int]:
+            # What is found takes more memory than what is told of it, so each picture is finished for itself.
+            (answer,) = await self._batches.answer(read, [place])
+            return await asyncio.to_thread(finish, answer.found, answer.size), answer.patches
+
+        told = await together([one(place) for place in range(len(images))])
+        patches = sum(patches for _, patches in told)
+        return [found for found, _ in told], Usage(prompt_tokens=words.tokens + patches)
 
     def _words(self, job: Job) -> Words:
         with self._reading:
@@ -131,21 +140,12 @@ class RegionModel:
         return max(1, math.ceil(share * self._most))
 
     @torch.inference_mode()
-    def _compute(self, waiting: Sequence[Ready]) -> list[Answer]:
-        """Return what is found in each picture. Pictures of one shape go through the model together, unpadded."""
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        for place, ready in enumerate(waiting):
-            groups.setdefault(ready.alike(), []).append(place)
-        answers: dict[int, Answer] = {}
-        for places in groups.values():
-            answers.update(zip(places, self._run([waiting[place] for place in places]), strict=True))
-        return [answers[place] for place in range(len(waiting))]
-
-    def _run(self, group: Sequence[Ready]) -> list[Answer]:
+    def _compute(self, group: Sequence[Ready]) -> list[Answer]:
+        """Return what is found in each picture of some that are alike."""
         first = group[0]
         outputs = self._loaded.model(**self._joined(group))
         sizes = [ready.size for ready in group]
-        found = self._finders[first.job.task].find(in_float32(outputs), sizes, first.job, first.words)
+        found = self._finders[first.job.task].find(_in_float32(outputs), sizes, first.job, first.words)
         patches = self._prepare.patches(first.inputs)
         return [Answer(one, size, patches) for one, size in zip(found, sizes, strict=True)]
 
@@ -161,7 +161,7 @@ def _copied(inputs: dict[str, Tensor], copies: int) -> dict[str, Tensor]:
     return {name: value.expand(copies, *value.shape[1:]) for name, value in inputs.items()}
 
 
-def in_float32(outputs: Any) -> Any:
+def _in_float32(outputs: Any) -> Any:
     """Return the outputs of a model with the numbers at their top in float32, in which they are read."""
     for name, value in outputs.items():
         if isinstance(value, Tensor) and value.is_floating_point():

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from universal_core import BadRequest, LoadFailed
+from universal_core import BadRequest
 from universal_core.pictures import read_image
 from universal_vision.encoders.pictures import PictureReader
 from universal_vision.encoders.running import Inputs
@@ -20,12 +20,12 @@ class Preparation:
     def __init__(self, processor: Any, config: Any, max_pixels: int) -> None:
         """A picture beyond ``max_pixels`` is made smaller first if the processor has no size of its own.
 
-        Raises LoadFailed for a processor that cuts pictures into pieces.
+        Raises ValueError for a processor that cuts pictures into pieces.
         """
         self._reader = PictureReader(processor, config)
-        small, large = (self._reader.prepare(Image.new("RGB", (side, side)))[_PIXELS] for side in (256, 512))
+        small, large = (self._reader.prepare(Image.new("RGB", (2 * side, side)))[_PIXELS] for side in (256, 512))
         if len(small) != 1 or len(large) != 1:
-            raise LoadFailed("its image processor cuts a picture into pieces, which is not supported here")
+            raise ValueError("its image processor cuts a picture into pieces, which this backend does not put together")
         self._most = max_pixels if large.numel() > small.numel() else None
 
     def __call__(self, data: bytes, param: str) -> tuple[Inputs, Size]:

@@ -2,16 +2,21 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from universal_core import UnsupportedField
 from universal_vision.regions.detect import labels_of, name_of, rows_of
 from universal_vision.regions.finder import Job, Size, Words
+
+TELL_APART = ("post_process_panoptic_segmentation", "post_process_instance_segmentation")
+"""The methods of image processors that tell things apart, as transformers' pipeline prefers them."""
 
 # What transformers' pipeline takes: how sure a pixel of a mask is, and how much of a mask no other covers.
 _SURE_PIXEL, _UNCOVERED = 0.5, 0.5
@@ -54,7 +59,7 @@ class KindSegmenter:
         layers = outputs.logits.shape[1]
         targets = [bounded(size, layers) for size in sizes]
         maps = self._processor.post_process_semantic_segmentation(outputs, target_sizes=targets)
-        return [tuple(self._parts(one.cpu().numpy())) for one in maps]
+        return [tuple(self._parts(_compact(one))) for one in maps]
 
     def _parts(self, found: NDArray[Any]) -> Iterable[Part]:
         for kind in numpy.unique(found).tolist():
@@ -74,11 +79,10 @@ class ThingSegmenter:
         self._threshold = 0.9 if threshold is None else threshold
         self._words = words or Words({})
         # As in transformers' pipeline: things and what lies around them if the processor can, else things alone.
-        fuses = hasattr(processor, "post_process_panoptic_segmentation")
-        self._process = (
-            processor.post_process_panoptic_segmentation if fuses else processor.post_process_instance_segmentation
-        )
-        self._settings: dict[str, Any] = {"label_ids_to_fuse": set()} if fuses else {}
+        self._process = next(getattr(processor, name) for name in TELL_APART if hasattr(processor, name))
+        # Said, because most processors log a warning where it is not; things of these kinds would become one part.
+        fusing = "label_ids_to_fuse" in signature(self._process).parameters
+        self._settings: dict[str, Any] = {"label_ids_to_fuse": set()} if fusing else {}
 
     def words(self, job: Job) -> Words:
         """Return what the model is told of its task; the kinds are its own."""
@@ -98,7 +102,7 @@ class ThingSegmenter:
         return [tuple(self._parts(one)) for one in found]
 
     def _parts(self, found: dict[str, Any]) -> Iterable[Part]:
-        numbers = found["segmentation"].cpu().numpy()
+        numbers = _compact(found["segmentation"])
         for part in found["segments_info"]:
             yield Part(name_of(self._labels, part["label_id"]), part["score"], numbers, part["id"])
 
@@ -142,6 +146,11 @@ def task_words(tokenizer: Any, longest: int) -> Words:
         "the task is panoptic", padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
     )
     return Words({"task_inputs": made["input_ids"] * made["attention_mask"]})
+
+
+def _compact(map: Tensor) -> NDArray[numpy.int16]:
+    """Return the numbers of a map in a quarter of the memory; there are no more than some thousands of them."""
+    return map.to(torch.int16).cpu().numpy()
 
 
 def bounded(size: Size, layers: int) -> Size:
