@@ -10,7 +10,6 @@ base64, JSON, HTTP and the way to the worker. Its clients ask for a picture each
 
 import argparse
 import base64
-import io
 import json
 import random
 import statistics

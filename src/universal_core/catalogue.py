@@ -55,9 +55,12 @@ KNOWN_PLUGINS = (
     ),
     KnownPlugin(
         "text",
-        ("chat", "complete", "embed", "rerank", "classify", "tokenize", "detokenize"),
+        ("chat", "complete", "embed", "rerank", "classify", "classify_tokens", "tokenize", "detokenize"),
         files=("modules.json",),
-        architectures=("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForSequenceClassification", "Model"),
+        architectures=(
+            *("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"),
+            "Model",
+        ),
     ),
 )
 

@@ -28,6 +28,7 @@ SERVER = (
     "universal_core.openai.models",
     "universal_core.openai.tokens",
     "universal_core.openai.rerank",
+    "universal_core.openai.classify",
     "universal_core.openai.embeddings",
     "universal_core.openai.transcriptions",
     "universal_core.openai.transcription_socket",

@@ -18,11 +18,11 @@ _MERGES = [("t", "h"), ("th", "e</w>"), ("c", "a"), ("ca", "t</w>")]
 _CLIP_END = ("<|startoftext|>", "<|endoftext|>")
 
 
-def make_stable_diffusion(path: Path, **changes: Any) -> Path:
-    """Write a Stable Diffusion; ``changes`` are to its UNet's configuration."""
+def make_stable_diffusion(path: Path, *, vae: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """Write a Stable Diffusion; ``changes`` are to its UNet's configuration, ``vae`` to its autoencoder's."""
     from diffusers import StableDiffusionPipeline
 
-    return _save_stable_diffusion(path, StableDiffusionPipeline, changes)
+    return _save_stable_diffusion(path, StableDiffusionPipeline, changes, vae)
 
 
 def make_inpainting(path: Path, **changes: Any) -> Path:
@@ -364,17 +364,19 @@ def _seeded(seed: int = 0) -> Iterator[None]:
         yield
 
 
-def _save_stable_diffusion(path: Path, pipeline_class: Any, changes: dict[str, Any]) -> Path:
+def _save_stable_diffusion(
+    path: Path, pipeline_class: Any, changes: dict[str, Any], vae: dict[str, Any] | None = None
+) -> Path:
     with _seeded():
-        pipeline_class(**_stable_diffusion_parts(changes), **_UNGUARDED).save_pretrained(path)
+        pipeline_class(**_stable_diffusion_parts(changes, vae), **_UNGUARDED).save_pretrained(path)
     return path
 
 
-def _stable_diffusion_parts(changes: dict[str, Any]) -> dict[str, Any]:
+def _stable_diffusion_parts(changes: dict[str, Any], vae: dict[str, Any] | None = None) -> dict[str, Any]:
     from diffusers import PNDMScheduler
 
     return {
-        "vae": autoencoder(),
+        "vae": autoencoder(**vae or {}),
         "text_encoder": _clip_text(),
         "tokenizer": clip_tokenizer(),
         "unet": unet(**changes),

@@ -218,7 +218,10 @@ def _siglip_tokenizer(path: Path) -> Any:
         vocab_size=60,
         minloglevel=2,
         hard_vocab_limit=False,
-        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
     )
     path.mkdir(parents=True, exist_ok=True)
     (path / "spiece.model").write_bytes(pieces.getvalue())

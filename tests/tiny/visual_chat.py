@@ -83,6 +83,32 @@ def make_llava_next(path: Path) -> Path:
     return _save(path, LlavaNextForConditionalGeneration, config, processor)
 
 
+def make_llava_onevision(path: Path) -> Path:
+    """Write a LLaVA-OneVision, which looks closer at one picture than at several."""
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionForConditionalGeneration,
+        LlavaOnevisionImageProcessorPil,
+    )
+
+    tokenizer = _tokenizer({"image_token": "<image>", "video_token": "<video>"}, template=chat_template("<image>"))
+    pinpoints = [[32, 64], [64, 32], [64, 64]]
+    vision = {"model_type": "siglip_vision_model", **_CLIP, "image_size": 32, "patch_size": 8, "vision_use_head": False}
+    config = LlavaOnevisionConfig(
+        vision_config=vision,
+        text_config=_text(tokenizer, "qwen2"),
+        image_token_index=tokenizer.image_token_id,
+        video_token_index=tokenizer.video_token_id,
+        image_grid_pinpoints=pinpoints,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        **_untied(),
+    )
+    images = LlavaOnevisionImageProcessorPil(size={"height": 32, "width": 32}, image_grid_pinpoints=pinpoints)
+    _save(path, LlavaOnevisionForConditionalGeneration, config, tokenizer, images)
+    return _name_processor(path, "LlavaOnevisionProcessor", num_image_tokens=16, vision_feature_select_strategy="full")
+
+
 def make_qwen2_vl(path: Path) -> Path:
     """Write a Qwen2-VL: pictures of any size, and positions in three directions."""
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration

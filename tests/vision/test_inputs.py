@@ -12,7 +12,8 @@ from clients import outcome, serving, using
 from installed import install, on_path
 from universal_core import media
 from universal_core.config import Config, MediaConfig, ServerConfig
-from universal_core.vision.bodies import LONGEST_LABEL, MOST_IMAGES, MOST_LABELS
+from universal_core.openai import LONGEST_LABEL, MOST_LABELS
+from universal_core.vision.bodies import MOST_IMAGES
 from websites import website
 
 Post = Callable[..., httpx.Response]

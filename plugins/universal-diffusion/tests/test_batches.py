@@ -97,6 +97,15 @@ def test_schedulers_that_add_noise_have_each_picture_s_own(
         assert near(pixels_of(events), paint(model, request))
 
 
+@pytest.mark.parametrize("scheduler", ["lcm", "dpm++_sde"])
+def test_so_have_they_with_flow_matching(scheduler: str, open_model: Open, paint: Paint) -> None:
+    """diffusers' own pipelines would leave these to PyTorch's generator, which is the same for a whole batch."""
+    model = open_model("sd3")
+    requests = [text(1, scheduler=scheduler), text(2, scheduler=scheduler)]
+    for request, events in zip(requests, together(model, *requests), strict=True):
+        assert near(pixels_of(events), paint(model, request))
+
+
 def test_several_pictures_of_a_request_have_the_seeds_that_follow(open_model: Open, paint: Paint) -> None:
     model = open_model("stable_diffusion")
     several = paint(model, text(5, prompt="cat", n=3))

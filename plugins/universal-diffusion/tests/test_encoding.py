@@ -38,7 +38,7 @@ def test_a_png_has_the_pixels_and_what_made_them() -> None:
     found = opened(encode(noise(), "png", 100, FACTS))
     assert numpy.array_equal(numpy.asarray(found), numpy.asarray(noise()))
     assert found.info["parameters"] == TEXT
-    assert msgspec.json.decode(found.info["request"]) == {
+    assert msgspec.json.decode(str(found.info["request"])) == {
         "model": "org/model",
         "prompt": "a cat, 日本",
         "negative_prompt": "dog",

@@ -1,6 +1,8 @@
 """Schedulers by name: those that go with a model, and what is said of the others."""
 
+import inspect
 from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import diffusers
@@ -35,6 +37,8 @@ def bare(path: Any) -> Any:
 
 def painted(pipeline: Any) -> Pixels:
     generator = torch.Generator("cpu").manual_seed(1)
+    if "generator" in inspect.signature(pipeline.scheduler.step).parameters:
+        pipeline.scheduler.step = wraps(pipeline.scheduler.step)(partial(pipeline.scheduler.step, generator=generator))
     images = pipeline("cat", width=32, height=32, num_inference_steps=4, generator=generator).images
     return numpy.asarray(images[0])
 

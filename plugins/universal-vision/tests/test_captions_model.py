@@ -193,12 +193,12 @@ def test_sixteen_bits_are_enough_for_each_family(folder: Folder, name: str) -> N
     assert answer.usage.completion_tokens
 
 
-def test_nothing_is_left_to_chance_whatever_the_models_settings_say(folder: Folder, tmp_path: Path) -> None:
+def test_neither_chance_nor_a_length_in_the_models_settings_decides(folder: Folder, tmp_path: Path) -> None:
     path = folder("captions.git")
     for file in path.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     settings = msgspec.json.decode((path / "generation_config.json").read_bytes())
-    sampled = {**settings, "do_sample": True, "temperature": 5.0}
+    sampled = {**settings, "do_sample": True, "temperature": 5.0, "max_length": 3}
     (tmp_path / "generation_config.json").write_bytes(msgspec.json.encode(sampled))
     assert ask(tmp_path, describe(PICTURES[2])) == ask(path, describe(PICTURES[2]))
 

@@ -11,8 +11,8 @@ from tiny.media import BLUE, GREEN, RED, encoded, picture
 from universal_core import ImagePart
 
 FAMILIES = (
-    *("llava", "llava_next", "qwen2_vl", "qwen25_vl", "qwen3_vl", "qwen3_5", "smolvlm", "idefics3"),
-    *("internvl", "gemma3", "paligemma", "mllama"),
+    *("llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen25_vl", "qwen3_vl", "qwen3_5", "smolvlm"),
+    *("idefics3", "internvl", "gemma3", "paligemma", "mllama"),
 )
 SIZES = ((64, 40), (50, 90), (33, 33))
 RED_PART, GREEN_PART, BLUE_PART = (

@@ -17,7 +17,7 @@ from universal_vision.processors import AbsentVideoProcessor, load_processor
 without = pytest.mark.skipif(is_torchvision_available(), reason="torchvision is installed")
 
 
-@pytest.mark.parametrize("name", ["qwen2_vl", "qwen25_vl", "qwen3_vl", "smolvlm", "internvl"])
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen25_vl", "qwen3_vl", "smolvlm", "internvl", "llava_onevision"])
 def test_a_processor_with_a_part_for_videos_reads_pictures(name: str, folder: Any) -> None:
     processor = load_processor(info_of(folder(f"visual_chat.{name}")))
     image = read_image(encoded(picture(size=(64, 64))), "image")

@@ -191,6 +191,13 @@ def test_tokens_are_refused(clip: EncoderModel) -> None:
     assert error.param == "input[1]"
 
 
+def test_a_text_without_tokens_is_refused(folder: Folder) -> None:
+    with closing(open_model(folder("vision.align"))) as align:
+        (error,) = answer(align, "embed", EmbedRequest(input=("cat", "")))
+    assert isinstance(error, BadRequest)
+    assert error.param == "input[1]"
+
+
 def test_texts_that_come_again_are_not_computed_again(clip: EncoderModel, monkeypatch: pytest.MonkeyPatch) -> None:
     request = EmbedRequest(input=("a text of its own", "another", "a text of its own"))
     (first,) = answer(clip, "embed", request)

@@ -43,7 +43,7 @@ def test_depths_are_those_of_the_pipeline(folder: Folder, name: str) -> None:
 
 def test_a_map_has_sixteen_bits() -> None:
     depths = numpy.linspace(-2, 6, 300, dtype=numpy.float32).reshape(15, 20)
-    found = encode_depths(depths)
+    found = encode_depths(depths, (15, 20))
     image = Image.open(BytesIO(found.png))
     assert (image.format, image.mode, image.size) == ("PNG", "I;16", (20, 15))
     assert (found.lowest, found.highest) == (-2, 6)
@@ -53,7 +53,7 @@ def test_a_map_has_sixteen_bits() -> None:
 
 
 def test_a_map_of_one_depth_is_black() -> None:
-    found = encode_depths(numpy.full((4, 5), 7.5, numpy.float32))
+    found = encode_depths(numpy.full((4, 5), 7.5, numpy.float32), (4, 5))
     assert (found.lowest, found.highest) == (7.5, 7.5)
     assert not pixels_of(found.png).any()
 
@@ -61,7 +61,7 @@ def test_a_map_of_one_depth_is_black() -> None:
 @pytest.mark.parametrize("broken", [numpy.nan, numpy.inf])
 def test_depths_that_are_no_numbers_are_an_error(broken: float) -> None:
     with pytest.raises(InternalError, match="float32"):
-        encode_depths(numpy.array([[1.0, broken]], numpy.float32))
+        encode_depths(numpy.array([[1.0, broken]], numpy.float32), (1, 2))
 
 
 def test_a_picture_of_one_row_has_its_depths(folder: Folder) -> None:

@@ -1,12 +1,11 @@
 """Each option of the ``vision-regions`` backend does what its row in the README says."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-import msgspec
 import pytest
 import torch
 
@@ -16,21 +15,8 @@ from universal_core import LoadFailed
 from universal_vision.regions.claim import claim
 from universal_vision.regions.options import RegionOptions
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 Folder = Callable[[str], Path]
 PICTURE = noise(90, 50, 1)
-
-
-def shown(default: object) -> str:
-    if default is None:
-        return "none"
-    return str(default) if isinstance(default, int) and not isinstance(default, bool) else f"`{str(default).lower()}`"
-
-
-def test_every_option_has_its_row_and_its_default() -> None:
-    section = README.partition("### Options of `vision-regions`")[2].partition("\n#")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", section, re.MULTILINE))
-    assert rows == {field.name: shown(field.default) for field in msgspec.structs.fields(RegionOptions)}
 
 
 @pytest.fixture
@@ -98,4 +84,22 @@ def test_a_processor_is_needed(folder: Folder, tmp_path: Path) -> None:
     path = shutil.copytree(folder("regions.detr"), tmp_path / "bare")
     (path / "preprocessor_config.json").unlink()
     with pytest.raises(LoadFailed, match="preprocessor_config"), opened(path):
+        pass
+
+
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="there it would be loaded")
+def test_a_processor_that_needs_torchvision_fails_the_load_with_its_name(folder: Folder, tmp_path: Path) -> None:
+    path = shutil.copytree(folder("regions.detr"), tmp_path / "needs")
+    (path / "preprocessor_config.json").write_text('{"image_processor_type": "RfDetrImageProcessor"}')
+    with pytest.raises(LoadFailed, match="torchvision"), opened(path):
+        pass
+
+
+@pytest.mark.skipif(find_spec("timm") is not None, reason="there it would be loaded")
+def test_a_backbone_of_timm_fails_the_load_with_its_name(folder: Folder, tmp_path: Path) -> None:
+    path = shutil.copytree(folder("regions.detr"), tmp_path / "needs")
+    config = json.loads((path / "config.json").read_text())
+    del config["backbone_config"]
+    (path / "config.json").write_text(json.dumps({**config, "use_timm_backbone": True, "backbone": "resnet50"}))
+    with pytest.raises(LoadFailed, match="pip install timm"), opened(path):
         pass

@@ -1,5 +1,7 @@
 """Masks, as transformers' pipelines and processors give them."""
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,16 @@ def test_a_oneformer_is_told_to_find_everything(folder: Folder) -> None:
     ]
     assert parts
     assert_same(found, parts)
+
+
+def test_a_oneformer_needs_no_names_of_kinds_from_the_hub(folder: Folder, tmp_path: Path) -> None:
+    path = shutil.copytree(folder("regions.oneformer"), tmp_path / "published")
+    settings = json.loads((path / "processor_config.json").read_text())["image_processor"]
+    names = {"class_info_file": "ade20k_panoptic.json", "repo_path": "shi-labs/oneformer_demo"}
+    (path / "processor_config.json").unlink()
+    (path / "preprocessor_config.json").write_text(json.dumps({**settings, **names}))
+    with opened(path) as model, opened(folder("regions.oneformer")) as other:
+        assert segment(model, WIDE) == segment(other, WIDE)
 
 
 def test_a_mask_is_made_of_what_each_label_describes(folder: Folder) -> None:

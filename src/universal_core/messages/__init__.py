@@ -14,6 +14,14 @@ from universal_core.messages.chat import (
     ToolCall,
     ToolInvocation,
 )
+from universal_core.messages.classification import (
+    ClassifyRequest,
+    ClassifyResult,
+    ClassifyTokensRequest,
+    ClassifyTokensResult,
+    Prediction,
+    Span,
+)
 from universal_core.messages.completion import CompletionRequest
 from universal_core.messages.embedding import EmbedRequest, EmbedResult
 from universal_core.messages.generation import (
@@ -73,7 +81,6 @@ from universal_core.messages.vision import (
     EstimateDepthResult,
     Mask,
     MatchLabelsRequest,
-    Prediction,
     PredictionsResult,
     SegmentRequest,
     SegmentResult,
@@ -92,6 +99,10 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "ClassifyImageRequest",
+    "ClassifyRequest",
+    "ClassifyResult",
+    "ClassifyTokensRequest",
+    "ClassifyTokensResult",
     "CompletionRequest",
     "DepthMap",
     "DetectRequest",
@@ -138,6 +149,7 @@ __all__ = [
     "Segment",
     "SegmentRequest",
     "SegmentResult",
+    "Span",
     "SpeakRequest",
     "Spoken",
     "Step",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from universal_core.messages.classification import Prediction
 from universal_core.messages.message import Request, Result, Usage
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 else:
     # msgpack tells texts from bytes by itself, and msgspec has no union of them.
     TextOrImage = Any
-
-
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """A label and how likely it is, 0 to 1."""
-
-    label: str
-    score: float
 
 
 class ClassifyImageRequest(Request, frozen=True, kw_only=True):

@@ -7,5 +7,33 @@ from universal_core.openai.embeddings import MOST_INPUTS, Embeddings
 from universal_core.openai.generation import UsageBody
 from universal_core.openai.image_inputs import Image, Source, look, source_of, sources_of
 from universal_core.openai.inputs import InputUsage
+from universal_core.openai.labels import (
+    LONGEST_LABEL,
+    MOST_LABELS,
+    Labels,
+    Positive,
+    Predictions,
+    given,
+    labels_of,
+    template_of,
+)
 
-__all__ = ["MOST_INPUTS", "Embeddings", "Image", "InputUsage", "Source", "UsageBody", "look", "source_of", "sources_of"]
+__all__ = [
+    "LONGEST_LABEL",
+    "MOST_INPUTS",
+    "MOST_LABELS",
+    "Embeddings",
+    "Image",
+    "InputUsage",
+    "Labels",
+    "Positive",
+    "Predictions",
+    "Source",
+    "UsageBody",
+    "given",
+    "labels_of",
+    "look",
+    "source_of",
+    "sources_of",
+    "template_of",
+]

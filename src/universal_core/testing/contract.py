@@ -46,6 +46,7 @@ from universal_core.messages import (
     Usage,
 )
 from universal_core.testing.bench import Bench
+from universal_core.testing.labelling import check_labelling, labelling_samples
 from universal_core.testing.looking import check_looking, looking_samples, near
 from universal_core.testing.painting import MANY_STEPS, check_pictures, image_samples, pictures_of, same_pictures
 
@@ -104,7 +105,7 @@ class BackendContract:
             "detokenize": (DetokenizeRequest(tokens=(7, 8, 9)), DetokenizeRequest(tokens=(10,))),
         }
         fields = self.bench().plan.claim.fields
-        core |= image_samples(fields) | looking_samples(fields)
+        core |= image_samples(fields) | looking_samples(fields) | labelling_samples(fields)
         found = {**core, **self.samples}.get(task)
         assert found is not None, f"give two requests of the task {task} in `samples`"
         return found
@@ -139,6 +140,7 @@ class BackendContract:
                 assert len(messages) == 1, f"{task} gave a result and then more"
                 check_result(request, messages[0])
                 check_looking(request, messages[0])
+                check_labelling(request, messages[0])
             if isinstance(request, GenerationRequest):
                 check_order(messages, request)
             if isinstance(request, SpeakRequest):

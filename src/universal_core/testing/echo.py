@@ -45,6 +45,7 @@ from universal_core import (
     batched,
     hookimpl,
 )
+from universal_core.testing.echo_classifying import CLASSIFYING_TASKS, EchoClassifier
 from universal_core.testing.echo_looking import LOOKING_FIELDS, LOOKING_TASKS, EchoObserver
 from universal_core.testing.echo_pictures import IMAGE_FIELDS, IMAGE_TASKS, EchoPainter
 
@@ -60,7 +61,7 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slots: Annotated[int, Meta(ge=1, description="Jobs that may run at once.")] = 4
 
 
-class EchoModel(EchoPainter, EchoObserver):
+class EchoModel(EchoPainter, EchoObserver, EchoClassifier):
     """Repeats the last message word by word; the three kinds of method are all here."""
 
     def __init__(self, info: ModelInfo, options: EchoOptions) -> None:
@@ -142,7 +143,12 @@ class EchoModel(EchoPainter, EchoObserver):
 ECHO = Backend(
     name="echo",
     model="universal_core.testing.echo:EchoModel",
-    tasks=("chat", "complete", "embed", "tokenize", "detokenize", "rerank", *IMAGE_TASKS, *LOOKING_TASKS),
+    tasks=(
+        *("chat", "complete", "embed", "tokenize", "detokenize", "rerank"),
+        *CLASSIFYING_TASKS,
+        *IMAGE_TASKS,
+        *LOOKING_TASKS,
+    ),
     options=EchoOptions,
 )
 

@@ -17,9 +17,8 @@ from universal_core.messages import (
     CaptionRequest,
     CaptionResult,
 )
-from universal_core.openai import Image, Source, UsageBody, look, source_of
+from universal_core.openai import Image, Positive, Source, UsageBody, given, look, source_of
 from universal_core.runtime import Runtime
-from universal_core.vision.bodies import Positive, given
 
 
 class ImageBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

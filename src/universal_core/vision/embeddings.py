@@ -14,9 +14,9 @@ from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, read_form
 from universal_core.messages import EmbedImageRequest, EmbedResult
-from universal_core.openai import MOST_INPUTS, Embeddings, Source, look, sources_of
+from universal_core.openai import MOST_INPUTS, Embeddings, Positive, Source, look, sources_of
 from universal_core.runtime import Runtime
-from universal_core.vision.bodies import Images, Positive
+from universal_core.vision.bodies import Images
 
 _PLACE = re.compile(r"^input\[(\d+)\]")
 

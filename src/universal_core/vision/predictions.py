@@ -1,20 +1,17 @@
 """POST /v1/vision/classify and /v1/vision/clip."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, read_form
-from universal_core.messages import ClassifyImageRequest, MatchLabelsRequest, Prediction, PredictionsResult
-from universal_core.openai import InputUsage, look
+from universal_core.messages import ClassifyImageRequest, MatchLabelsRequest, PredictionsResult
+from universal_core.openai import Labels, Positive, Predictions, given, labels_of, look, template_of
 from universal_core.runtime import Runtime
-from universal_core.vision.bodies import ImagesBody, Labels, Positive, given, labels_of
+from universal_core.vision.bodies import ImagesBody
 
 
 class ClassifyBody(ImagesBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,49 +32,21 @@ class ClipBody(ImagesBody, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def to_request(self, images: Sequence[bytes]) -> MatchLabelsRequest:
         """Return the domain's request. Raises BadRequest."""
-        template = self.hypothesis_template
-        if template is not None and template.count("{}") != 1:
-            raise BadRequest(
-                "hypothesis_template: expected {} once, where a label goes, as in 'a photo of a {}'; got it "
-                f"{template.count('{}')} times",
-                param="hypothesis_template",
-            )
+        template = template_of(self.hypothesis_template, "a photo of a {}")
         labels = labels_of(self.candidate_labels)
         return MatchLabelsRequest(images=tuple(images), labels=labels, hypothesis_template=template)
-
-
-class PredictedImage(msgspec.Struct, frozen=True):
-    """The labels of one picture, the likeliest first."""
-
-    index: int
-    predictions: tuple[Prediction, ...]
-
-
-class Predictions(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer."""
-
-    object: Literal["list"] = "list"
-    data: list[PredictedImage]
-    model: str
-    usage: InputUsage
-
-    @classmethod
-    def of(cls, model: str, result: PredictionsResult) -> "Predictions":
-        """Return a result in the order of the pictures."""
-        data = [PredictedImage(at, predictions) for at, predictions in enumerate(result.images)]
-        return cls(data=data, model=model, usage=InputUsage.of(result.usage.prompt_tokens))
 
 
 async def classify(request: Request) -> Response:
     """Say which of the model's labels fit pictures best."""
     result, call = await look(request, await read_form(request, ClassifyBody), "classify_image", PredictionsResult)
-    return answer(Predictions.of(call.plan.name, result), [call])
+    return answer(Predictions.of(call.plan.name, result.images, result.usage.prompt_tokens), [call])
 
 
 async def clip(request: Request) -> Response:
     """Say how well the request's labels fit pictures."""
     result, call = await look(request, await read_form(request, ClipBody), "match_labels", PredictionsResult)
-    return answer(Predictions.of(call.plan.name, result), [call])
+    return answer(Predictions.of(call.plan.name, result.images, result.usage.prompt_tokens), [call])
 
 
 @hookimpl

@@ -22,9 +22,9 @@ from universal_core.messages import (
     SegmentResult,
     Usage,
 )
-from universal_core.openai import InputUsage, look
+from universal_core.openai import InputUsage, Labels, labels_of, look
 from universal_core.runtime import Runtime
-from universal_core.vision.bodies import ImagesBody, Labels, labels_of
+from universal_core.vision.bodies import ImagesBody
 
 
 class RegionsBody(ImagesBody, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -109,10 +109,7 @@ class Desk:
     def _usual_size(self, pipeline: Any, inputs: Inputs, multiple: int) -> tuple[int, int]:
         if inputs.images:
             return _down(inputs.size, multiple)
-        if self._options.default_size is not None:
-            width, _, height = self._options.default_size.partition("x")
-            return int(width), int(height)
-        return default_size(pipeline)
+        return self._options.size or default_size(pipeline)
 
     def _steps(self, request: ImageRequest, pipeline: Any) -> int:
         usual = self._options.default_steps or call_defaults(pipeline).get("num_inference_steps")

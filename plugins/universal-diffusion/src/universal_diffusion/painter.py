@@ -14,7 +14,7 @@ from universal_diffusion.order import Row, Settings
 from universal_diffusion.pipelines import Pipelines, parameters
 from universal_diffusion.previews import Expectation, decode
 from universal_diffusion.prompts import skip_layers, warn_of_long
-from universal_diffusion.schedulers import Schedulers, decoder_of
+from universal_diffusion.schedulers import Schedulers, decoder_of, draw_from
 
 Decode = Callable[[list[int]], list[Image.Image]]
 """Gives unfinished pictures of the rows that are named; none where the model's latents cannot be decoded halfway."""
@@ -72,6 +72,8 @@ class Painter:
         self._adapters.use(settings.loras)
         tile(getattr(pipeline, "vae", None), self._loaded.placement, settings.size)
         scheduler = self._schedulers.make(settings.scheduler)
+        generators = _generators(rows)
+        draw_from(scheduler, generators)
         expectation = Expectation(scheduler) if watch.wants_previews else None
         decoder_of(pipeline).scheduler = scheduler
 
@@ -82,10 +84,12 @@ class Painter:
         steps = _Steps(watch, unfinished)
         for part in (pipeline, *_parts(pipeline)):
             part.progress_bar = steps.bar
-        return self._call(pipeline, settings, rows, steps)
+        arguments = {"generator": generators, **_arguments(pipeline, settings, rows)}
+        hidden, images = self._call(pipeline, arguments, steps)
+        return [None if hide else image for image, hide in zip(images, hidden or [False] * len(rows), strict=True)]
 
-    def _call(self, pipeline: Any, settings: Settings, rows: list[Row], steps: "_Steps") -> list[Image.Image | None]:
-        arguments = _arguments(pipeline, settings, rows)
+    def _call(self, pipeline: Any, arguments: dict[str, Any], steps: "_Steps") -> tuple[list[bool], list[Image.Image]]:
+        """Return which pictures the safety checker hides, and all of them."""
         finished = False
         try:
             result = pipeline(**arguments)
@@ -98,8 +102,7 @@ class Painter:
         finally:
             if not finished:
                 pipeline.maybe_free_model_hooks()
-        hidden = getattr(result, "nsfw_content_detected", None) or [False] * len(rows)
-        return [None if hide else image for image, hide in zip(result.images, hidden, strict=True)]
+        return getattr(result, "nsfw_content_detected", None) or [], result.images
 
 
 class _Steps:
@@ -164,9 +167,14 @@ def _arguments(pipeline: Any, settings: Settings, rows: list[Row]) -> dict[str, 
         found["negative_prompt"] = _one_or_all(
             [row.negative_prompt for row in rows], alone="prompt_embeds" not in found
         )
-    # On the processor, so that the same seed is the same picture on every device.
-    found["generator"] = _one_or_all([torch.Generator("cpu").manual_seed(row.seed) for row in rows])
     return found | _pictures(takes, settings, rows)
+
+
+def _generators(rows: list[Row]) -> Any:
+    # For the few parts that take no generator.
+    torch.manual_seed(rows[0].seed)
+    # On the processor, so that the same seed is the same picture on every device.
+    return _one_or_all([torch.Generator("cpu").manual_seed(row.seed) for row in rows])
 
 
 def _skipping(pipeline: Any, prompts: list[str], skipped: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Pipelines:
 
 def parameters(pipeline: Any) -> Mapping[str, inspect.Parameter]:
     """Return what calling a pipeline takes."""
-    return _parameters(type(pipeline))
+    return _parameters(type(pipeline))  # type: ignore[arg-type]  # mypy takes a class for something unhashable
 
 
 def call_defaults(pipeline: Any) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _denoiser(pipeline: Any) -> Any:
 
 
 @cache
-def _parameters(pipeline_class: type) -> Mapping[str, inspect.Parameter]:
+def _parameters(pipeline_class: Any) -> Mapping[str, inspect.Parameter]:
     call: Callable[..., Any] = pipeline_class.__call__
     return {name: found for name, found in inspect.signature(call).parameters.items() if name != "self"}
 

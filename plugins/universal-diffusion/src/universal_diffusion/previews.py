@@ -35,16 +35,17 @@ class Expectation:
         return self._from_output(output, torch.as_tensor(timestep), sample)
 
     def _from_output(self, output: torch.Tensor, timestep: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
+        """Return what the scheduler itself does not tell, by the model's output at a step."""
         config = self._scheduler.config
         kind = config.get("prediction_type", "flow_prediction")
         if config.get("use_flow_sigmas") or kind == "flow_prediction":
             # Rectified flow: x_t = (1 - s) x_0 + s e, and the model predicts e - x_0 (https://arxiv.org/abs/2209.03003).
-            share = (timestep / config.num_train_timesteps).to(sample.device, sample.dtype)
+            share: torch.Tensor = (timestep / config.num_train_timesteps).to(sample.device, sample.dtype)
             return sample - share * output
         if kind == "sample":
             return output
         # Equations 12 and 15 of DDIM (https://arxiv.org/abs/2010.02502), and v of https://arxiv.org/abs/2202.00512.
-        alpha = self._scheduler.alphas_cumprod[timestep.long().cpu()].to(sample.device, sample.dtype)
+        alpha: torch.Tensor = self._scheduler.alphas_cumprod[timestep.long().cpu()].to(sample.device, sample.dtype)
         if kind == "v_prediction":
             return alpha.sqrt() * sample - (1 - alpha).sqrt() * output
         return (sample - (1 - alpha).sqrt() * output) / alpha.sqrt()

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any
 
 import diffusers
@@ -126,6 +127,23 @@ class Schedulers:
     def _flow_settings(self) -> dict[str, Any]:
         shift = self._config.get("shift", self._config.get("flow_shift", 1.0))
         return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift, "shift": shift}
+
+
+def draw_from(scheduler: Any, generators: Any) -> None:
+    """Let a scheduler that belongs to one batch draw its noise from the generators of the rows.
+
+    The pipelines of Stable Diffusion do that themselves; those of Flux and Stable Diffusion 3 leave a scheduler that
+    adds noise to PyTorch's own generator, whose pictures nobody could make again.
+    """
+    step = scheduler.step
+    if "generator" not in inspect.signature(step).parameters:
+        return
+
+    @wraps(step)
+    def drawing(*args: Any, **keywords: Any) -> Any:
+        return step(*args, **{"generator": generators, **keywords})
+
+    scheduler.step = drawing
 
 
 def decoder_of(pipeline: Any) -> Any:

@@ -46,7 +46,8 @@ def load_model(
 def load_image_processor(info: ModelInfo, options: LoadOptions, **wanted: Any) -> Any:
     """Return what resizes and normalizes pictures for a model; raises LoadFailed where nothing says how.
 
-    ``wanted`` are settings in place of those in the model's files. It works on Pillow's pictures, and through torchvision where that is installed.
+    ``wanted`` are settings in place of those in the model's files. It works on Pillow's pictures, and through
+    torchvision where that is installed.
     """
     folder = folder_of(info, options)
     # Guessed numbers would be worse than none: answers would be wrong, and nobody would know.

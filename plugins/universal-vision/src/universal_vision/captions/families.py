@@ -59,7 +59,9 @@ def _processor_of(info: ModelInfo, options: CaptionOptions, writer: type[Writer]
         return load_processor(info, options.trust_remote_code)
     # The library has no processor for any encoder with any decoder.
     parts = load_image_processor(info, options), load_tokenizer(info, options)
-    return DonutProcessor(*parts) if writer is Donut else _Parts(*parts)
+    if writer is Donut:
+        return DonutProcessor(*parts)  # type: ignore[no-untyped-call]  # the library has no types here
+    return _Parts(*parts)
 
 
 class _Parts(NamedTuple):

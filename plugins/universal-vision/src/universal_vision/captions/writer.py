@@ -63,6 +63,9 @@ class Writer:
         self._processing = Lock()
         if self.eyes is not None:
             self.eyes.register_forward_hook(self._count)
+        if settings := getattr(self.hand, "generation_config", None):
+            # Each request has a length of its own, and the library would log each time which of the two holds.
+            settings.max_length = None
 
     def for_caption(self, image: Image.Image, prompt: str | None, max_length: int) -> Prepared:
         """Return what makes the model describe a picture. Raises BadRequest, ContextLengthExceeded."""

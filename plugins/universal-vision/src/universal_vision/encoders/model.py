@@ -101,7 +101,10 @@ class EncoderModel:
     async def _texts(self, given: Sequence[tuple[str, str]]) -> list[Row]:
         """Return a row for each text; a text that was asked for lately is not computed again."""
         found = {text: row for _, text in given if (row := self._kept.find(text))}
-        new = {text: param for param, text in given if text not in found}
+        new: dict[str, str] = {}
+        for param, text in given:
+            if text not in found:
+                new.setdefault(text, param)
         for text, row in zip(new, await self._new_texts(new), strict=True):
             found[text] = row
             self._kept.keep(text, row)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from universal_core import ContextLengthExceeded
+from universal_core import BadRequest, ContextLengthExceeded
 from universal_vision.encoders.running import Forward, Work
 
 # What transformers' pipeline and processors have for SigLIP and SigLIP 2, which were trained on texts of this length.
@@ -30,7 +30,7 @@ class WordReader:
         self._limit = _SIGLIP_LENGTH if self._padded else min(positions, tokenizer.model_max_length)
 
     def read(self, texts: Sequence[str], params: Sequence[str]) -> list[Work]:
-        """Return the texts, ready; raises ContextLengthExceeded for one that is too long, naming its parameter."""
+        """Return the texts, ready; raises BadRequest for one that is empty or too long, naming its parameter."""
         with self._lock:
             return self._read(list(texts), params)
 
@@ -47,6 +47,8 @@ class WordReader:
         ]
 
     def _check(self, text: str, length: int, param: str) -> None:
+        if not length:
+            raise BadRequest(f"{param}: expected a text, got one without any tokens; leave it out", param=param)
         if length > self._limit:
             raise ContextLengthExceeded(
                 f"{param}: the text {shorten(text, 40)!r} has {length} tokens, and this model reads at most "

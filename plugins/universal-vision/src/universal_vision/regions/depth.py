@@ -22,11 +22,7 @@ class DepthEstimator:
         return Words({})
 
     def find(self, outputs: Any, sizes: Sequence[Size], job: Job, words: Words) -> list[Depths]:
-        """Return the depths of each picture, ``[height, width]``."""
+        """Return the depths of each picture, as many as it has pixels."""
         # By place: the sizes have one name in most processors, and another in that of ZoeDepth.
         found = self._processor.post_process_depth_estimation(outputs, list(sizes))
-        # Some processors drop a side of one pixel.
-        return [
-            one["predicted_depth"].cpu().numpy().astype(numpy.float32).reshape(size)
-            for one, size in zip(found, sizes, strict=True)
-        ]
+        return [one["predicted_depth"].cpu().numpy().astype(numpy.float32) for one in found]

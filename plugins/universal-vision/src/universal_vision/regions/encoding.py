@@ -12,14 +12,17 @@ from universal_vision.regions.segment import Part, Parts
 
 _HIGHEST = 65535
 
+# Levels of zlib. 12 million depths take 0.7 s and are 4 % larger than at the usual 6, which takes 2.7 s.
+_EFFORT_FOR_MASKS, _EFFORT_FOR_DEPTHS = 3, 1
+
 
 def encode_parts(parts: Parts, size: Size) -> list[Mask]:
     """Return each part as a mask of a picture's size: 255 where it is, 0 elsewhere."""
-    return [Mask(label=part.label, score=part.score, png=_png(_mask(part, size))) for part in parts]
+    return [Mask(label=part.label, score=part.score, png=_png(_mask(part, size), _EFFORT_FOR_MASKS)) for part in parts]
 
 
 def encode_depths(depths: Depths, size: Size) -> DepthMap:
-    """Return depths, ``[height, width]`` of ``size``, in 16 bits, 0 for the lowest and 65535 for the highest; where all are the same, 0 for all.
+    """Return the depths of a picture in 16 bits: 0 for the lowest, 65535 for the highest; 0 for all where all are one.
 
     Raises InternalError where the model computed what is no number.
     """
@@ -27,8 +30,10 @@ def encode_depths(depths: Depths, size: Size) -> DepthMap:
     if not numpy.isfinite([lowest, highest]).all():
         raise InternalError("the model's depths are no numbers; load it with dtype = float32")
     span = highest - lowest
-    grey = numpy.rint((depths.astype(numpy.float64) - lowest) * (_HIGHEST / span if span else 0))
-    return DepthMap(png=_png(Image.fromarray(grey.astype(numpy.uint16))), lowest=lowest, highest=highest)
+    # Some processors drop a side of one pixel.
+    grey = (depths.reshape(size).astype(numpy.float64) - lowest) * (_HIGHEST / span if span else 0)
+    image = Image.fromarray(numpy.rint(grey).astype(numpy.uint16))
+    return DepthMap(png=_png(image, _EFFORT_FOR_DEPTHS), lowest=lowest, highest=highest)
 
 
 def _mask(part: Part, size: Size) -> Image.Image:
@@ -37,7 +42,7 @@ def _mask(part: Part, size: Size) -> Image.Image:
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.NEAREST)
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: Image.Image, effort: int) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
+    image.save(buffer, "PNG", compress_level=effort)
     return buffer.getvalue()

@@ -59,13 +59,15 @@ class KindSegmenter:
         layers = outputs.logits.shape[1]
         targets = [bounded(size, layers) for size in sizes]
         maps = self._processor.post_process_semantic_segmentation(outputs, target_sizes=targets)
-        return [tuple(self._parts(_compact(one))) for one in maps]
+        return [tuple(self._parts(one)) for one in maps]
 
-    def _parts(self, found: NDArray[Any]) -> Iterable[Part]:
-        for kind in numpy.unique(found).tolist():
+    def _parts(self, found: Tensor) -> Iterable[Part]:
+        map = _compact(found)
+        # To count is several times as fast as to sort, which is how numpy and PyTorch find out what is there.
+        for kind in found.flatten().bincount().nonzero().flatten().tolist():
             # Some models have a number for what is no kind.
             if kind in self._labels:
-                yield Part(self._labels[kind], None, found, kind)
+                yield Part(self._labels[kind], None, map, kind)
 
 
 class ThingSegmenter:
