@@ -2,10 +2,10 @@
 
     python bench/images.py [--rounds 5] [--steps 10] [--size 256] [--width 128]
 
-The weights are random, in Stable Diffusion's shape with a UNet of some 30 million parameters, and in the number format that
-the server chooses by itself; speed does not depend on values. The server's figures include HTTP, the worker's hop, the
-PNG and its file. Goals: one request takes at most 1.02 times the pipeline's time, and four that are asked for at once take
-less than four one after the other.
+The weights are random, in Stable Diffusion's shape with a UNet of some 30 million parameters, and in the number format
+that the server chooses by itself; speed does not depend on values. The server's figures include HTTP, the worker's hop,
+the PNG and its file. Goals: one request takes at most 1.02 times the pipeline's time, and four that are asked for at
+once take less than four one after the other.
 """
 
 import argparse

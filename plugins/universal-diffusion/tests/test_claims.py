@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -172,3 +173,28 @@ def test_the_working_memory_grows_with_the_size_that_the_model_was_made_for(tmp_
     small = claimed(diffusion.make_stable_diffusion(tmp_path / "small"))
     large = claimed(diffusion.make_stable_diffusion(tmp_path / "large", sample_size=256))
     assert large.memory.working > small.memory.working
+
+
+def test_the_reason_says_what_is_done_to_fit_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = diffusion.make_stable_diffusion(tmp_path, sample_size=256)
+    monkeypatch.setattr("universal_diffusion.claims.accelerator", lambda _: None)
+    monkeypatch.setattr("universal_diffusion.claims.available_memory", lambda _: 64 * 10**9)
+    plenty = claimed(path)
+    assert "to fit" not in plenty.reason
+    monkeypatch.setattr("universal_diffusion.claims.available_memory", lambda _: 10**8)
+    short = claimed(path)
+    assert "; to fit into 0.1 GB: VAE tiling above" in short.reason
+    assert short.memory.working <= plenty.memory.working
+
+
+def test_a_gpu_without_room_for_everything_gets_a_component_at_a_time(
+    folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = claimed(folder("sd3"))
+    assert "to fit" not in whole.reason
+    monkeypatch.setattr("universal_diffusion.claims.accelerator", lambda _: SimpleNamespace(free=1_500_000))
+    found = claimed(folder("sd3"))
+    assert "each component is on the GPU only while it computes" in found.reason
+    assert found.memory.weights < whole.memory.weights

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
 from universal_core import (
     EditImageRequest,
     Event,
@@ -33,6 +36,9 @@ class DiffusionModel:
 
     def __init__(self, info: ModelInfo, options: DiffusionOptions, report: Callable[[Progress], None]) -> None:
         loaded = load(info, options, report)
+        # What they remark on at each call is said to programmers, or by this plugin to those who ask for a picture.
+        diffusers_logging.set_verbosity_error()  # type: ignore[no-untyped-call, unused-ignore]
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         self._name = info.id
         self._pipelines = Pipelines(loaded.pipeline)
         schedulers = Schedulers(loaded.pipeline, options.scheduler)
