@@ -1,6 +1,6 @@
 """Pictures a second through /v1/vision/classify and /v1/vision/clip, beside transformers' own pipelines, as ratios.
 
-    python bench/vision.py [--rounds 3] [--pictures 48] [--layers 12] [--hidden 768] [--width 500] [--height 375]
+    python bench/vision.py [--rounds 3] [--pictures 32] [--layers 12] [--hidden 768] [--width 500] [--height 375]
                            [--device cpu] [--dtype float32] [--batches 1 8 16]
 
 The weights are random, in the shape of ViT-B/16 and of a CLIP over one; speed does not depend on values. The pipelines
@@ -154,7 +154,7 @@ def _report(endpoint: str, contenders: dict[str, Measure], rounds: int) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    numbers = (("rounds", 3), ("pictures", 48), ("layers", 12), ("hidden", 768), ("width", 500), ("height", 375))
+    numbers = (("rounds", 3), ("pictures", 32), ("layers", 12), ("hidden", 768), ("width", 500), ("height", 375))
     for name, default in numbers:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")

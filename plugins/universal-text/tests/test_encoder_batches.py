@@ -2,7 +2,7 @@
 
 import pytest
 
-from universal_text.encoder.batches import cut_batches
+from universal_text.batches import cut_batches
 
 LENGTHS = [7, 200, 3, 64, 64, 1, 130, 9, 64, 255, 12]
 

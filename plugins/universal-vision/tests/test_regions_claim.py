@@ -57,22 +57,24 @@ def test_an_open_detector_takes_labels(architecture: str, model_type: str) -> No
 
 
 @pytest.mark.parametrize(
-    "architecture",
+    ("architecture", "fields"),
     [
-        "SegformerForSemanticSegmentation",
-        "UperNetForSemanticSegmentation",
-        "BeitForSemanticSegmentation",
-        "MaskFormerForInstanceSegmentation",
-        "Mask2FormerForUniversalSegmentation",
-        "OneFormerForUniversalSegmentation",
-        "EomtForUniversalSegmentation",
+        ("SegformerForSemanticSegmentation", ()),
+        ("UperNetForSemanticSegmentation", ()),
+        ("BeitForSemanticSegmentation", ()),
+        ("MaskFormerForInstanceSegmentation", ("threshold",)),
+        ("Mask2FormerForUniversalSegmentation", ("threshold",)),
+        ("OneFormerForUniversalSegmentation", ("threshold",)),
+        ("EomtForUniversalSegmentation", ("threshold",)),
     ],
 )
-def test_a_segmenter_makes_masks(architecture: str) -> None:
+def test_a_segmenter_makes_masks_with_a_threshold_where_these_have_scores(
+    architecture: str, fields: tuple[str, ...]
+) -> None:
     found = claimed(architecture)
     assert found is not None
     assert found.tasks == ("segment",)
-    assert found.fields == ()
+    assert found.fields == fields
 
 
 def test_a_segmenter_over_a_detector_does_both() -> None:
@@ -85,7 +87,7 @@ def test_a_segmenter_that_reads_words_takes_labels() -> None:
     found = claimed("CLIPSegForImageSegmentation", "clipseg")
     assert found is not None
     assert found.tasks == ("segment",)
-    assert found.fields == ("labels",)
+    assert found.fields == ("labels", "threshold")
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,12 @@ class DetectResult(Result, frozen=True, kw_only=True):
 
 
 class SegmentRequest(Request, frozen=True, kw_only=True):
-    """Say of every pixel what it belongs to (task ``segment``); the fields are those of ``detect``."""
+    """Say of every pixel what it belongs to (task ``segment``); the fields are those of ``detect``.
 
-    basic: ClassVar[frozenset[str]] = frozenset({"images", "threshold"})
+    A model that gives each pixel a label and no score has no use for a ``threshold``.
+    """
+
+    basic: ClassVar[frozenset[str]] = frozenset({"images"})
 
     images: tuple[bytes, ...]
     threshold: float | None = None
@@ -123,7 +126,8 @@ class SegmentRequest(Request, frozen=True, kw_only=True):
 
     def features(self) -> dict[str, str]:
         """Return the features used; labels are asked for by ``candidate_labels``."""
-        return {"labels": "candidate_labels"} if self.labels else {}
+        renamed = {"labels": "candidate_labels"}
+        return {name: renamed.get(name, name) for name in super().features()}
 
 
 class Mask(msgspec.Struct, frozen=True, kw_only=True):

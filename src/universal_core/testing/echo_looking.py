@@ -35,7 +35,7 @@ LOOKING_TASKS = (
     *("classify_image", "match_labels", "embed_image", "detect", "segment", "estimate_depth"),
     *("caption", "answer_question"),
 )
-LOOKING_FIELDS = ("labels", "prompt")
+LOOKING_FIELDS = ("labels", "prompt", "threshold")
 SCORES = (0.9, 0.5, 0.1)
 DAMAGED = b"damaged"
 """What a file begins with that the echo backend takes for a damaged picture."""

@@ -31,6 +31,7 @@ TOLERANCE = 0.02
 def looking_samples(fields: tuple[str, ...]) -> dict[str, tuple[Request, Request]]:
     """Return two requests of each task that looks; labels are among them for models that honour them."""
     labels = LABELS if "labels" in fields else ()
+    few, many = (0.1, 0.5) if "threshold" in fields else (None, None)
     one, both = (WIDE,), (TALL, WIDE)
     return {
         "classify_image": (ClassifyImageRequest(images=one, top_k=2), ClassifyImageRequest(images=both)),
@@ -44,8 +45,8 @@ def looking_samples(fields: tuple[str, ...]) -> dict[str, tuple[Request, Request
             DetectRequest(images=both, threshold=0.5, labels=labels[:2]),
         ),
         "segment": (
-            SegmentRequest(images=one, threshold=0.1, labels=labels),
-            SegmentRequest(images=both, threshold=0.5, labels=labels[:2]),
+            SegmentRequest(images=one, threshold=few, labels=labels),
+            SegmentRequest(images=both, threshold=many, labels=labels[:2]),
         ),
         "estimate_depth": (EstimateDepthRequest(images=one), EstimateDepthRequest(images=both)),
         "caption": (CaptionRequest(image=WIDE, max_length=8), CaptionRequest(image=TALL, max_length=12)),

@@ -26,9 +26,11 @@ def load_checkpoint(info: ModelInfo, checkpoint: Checkpoint, options: DiffusionO
     kind: Any = getattr(diffusers, name, None)
     if not hasattr(kind, "from_single_file"):
         raise LoadFailed(f"{info.id} is one file, which {name} in {folder / INDEX} cannot be loaded from")
-    left_out = {"safety_checker": None} if "safety_checker" in settings and not options.safety_checker else {}
+    wanted: dict[str, Any] = {"config": str(folder), "local_files_only": True, "dtype": dtype}
+    if "safety_checker" in settings and not options.safety_checker:
+        wanted["safety_checker"] = None
     try:
-        return kind.from_single_file(checkpoint.path, config=str(folder), local_files_only=True, dtype=dtype, **left_out)
+        return kind.from_single_file(checkpoint.path, **wanted)
     except NotImplementedError as error:
         # What the file lacks has no values yet when diffusers changes the number format.
         raise ValueError(f"the file lacks some of the weights that {folder} tells of") from error
@@ -44,6 +46,6 @@ def _configuration(info: ModelInfo, checkpoint: Checkpoint, options: DiffusionOp
     if found is None or not (found / INDEX).is_file():
         raise LoadFailed(
             f"{info.id} is one file, and its configuration is not at hand: put the {INDEX} and the folders of the "
-            "model that it was made from beside it, or name their folder or repository as config in this model's options"
+            "model that it was made from beside it, or name their folder or repository as config in its options"
         )
     return found

@@ -1,14 +1,15 @@
 """How inputs of different lengths are put together so that little of the work is padding."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from universal_core import UniversalError
 
-Item = TypeVar("Item")
+Request = TypeVar("Request")
+Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 WAITING_TOKENS = 16384
@@ -66,9 +67,23 @@ def mask_of(rows: Sequence[Sequence[int]]) -> Tensor:
     return padded([[1] * len(row) for row in rows], 0)
 
 
-def answer_each(
-    read: Sequence[list[Item] | UniversalError],
-    results: Sequence[Result],
-    answer: Callable[[int, list[Item], Sequence[Result]], Item | object],
-) -> Iterator[object]:
-    raise NotImplementedError
+def answer_together(
+    requests: Sequence[Request],
+    read: Sequence[list[Row] | UniversalError],
+    run: Callable[[list[Row]], Any],
+    answer: Callable[[Request, list[Row], Any], Result],
+) -> list[Result | UniversalError]:
+    """Run the rows of all requests together and return what each is answered, or what was found wrong about it.
+
+    ``read`` has the rows of each request, or its error; ``run`` returns something for each row, in their order, that
+    can be sliced.
+    """
+    results = run([row for rows in read if not isinstance(rows, UniversalError) for row in rows])
+    answers: list[Result | UniversalError] = []
+    for request, rows in zip(requests, read, strict=True):
+        if isinstance(rows, UniversalError):
+            answers.append(rows)
+            continue
+        answers.append(answer(request, rows, results[: len(rows)]))
+        results = results[len(rows) :]
+    return answers

@@ -4,7 +4,8 @@ from typing import Any
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
 from universal_text.encoder.options import EncoderOptions
-from universal_text.files import files_beside, number_in, weight_files
+from universal_text.estimates import working_bytes
+from universal_text.files import files_beside, weight_files
 from universal_text.options import PRELOAD
 
 BACKEND = Backend(
@@ -54,9 +55,6 @@ _LAYOUT = ("modules.json", "sentence_*_config.json", "config_sentence_transforme
 
 # Many requests may wait in the worker: they are the next batch.
 _SLOTS = 64
-_BATCH_TOKENS = 4096
-_LONGEST_INPUT = 8192
-_FIXED_BYTES = 64 * 1024**2
 
 
 def claim_encoder(info: ModelInfo) -> Claim | None:
@@ -96,7 +94,7 @@ def _claim(info: ModelInfo, rank: int, reason: str, folder: str, files: tuple[st
         tasks=BACKEND.tasks,
         rank=rank,
         reason=reason,
-        memory=MemoryEstimate(weights=info.size_of(*weights), working=_working_bytes(info.config)),
+        memory=MemoryEstimate(weights=info.size_of(*weights), working=working_bytes(info.config)),
         slots=_SLOTS,
         fields=("dimensions", "normalize", "prompt_name"),
         files=(*weights, *files_beside(info, folder), *files),
@@ -129,15 +127,3 @@ def _module_files(info: ModelInfo, modules: list[dict[str, Any]]) -> tuple[str, 
         safe = info.matching(folder + "model.safetensors")
         wanted += [folder + "config.json", folder + ("model.safetensors" if safe else "pytorch_model.bin")]
     return tuple(wanted)
-
-
-def _working_bytes(config: dict[str, Any]) -> int:
-    """Estimate what a batch takes beside the weights, in float32: one layer's activations, and a fixed part.
-
-    A layer keeps its input, query, key, value, context and output (six times hidden_size), and the feed-forward
-    values before and after their activation (twice intermediate_size).
-    """
-    hidden = number_in(config, "hidden_size", "dim", "d_model", "n_embd") or 1024
-    inner = number_in(config, "intermediate_size", "hidden_dim", "d_ff", "n_inner") or 4 * hidden
-    longest = min(number_in(config, "max_position_embeddings", "n_positions"), _LONGEST_INPUT)
-    return _FIXED_BYTES + max(_BATCH_TOKENS, longest) * (6 * hidden + 2 * inner) * 4

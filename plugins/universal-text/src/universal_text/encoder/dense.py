@@ -8,27 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from universal_core import LoadFailed
+from universal_text.activations import activation_of
 from universal_text.encoder.layout import Dense, Layout, Normalize
-
-# A class is looked up in this table and never imported by the name in the file, which could name anything.
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    kind.__name__: kind
-    for kind in (
-        nn.ELU,
-        nn.GELU,
-        nn.Hardswish,
-        nn.Identity,
-        nn.LeakyReLU,
-        nn.Mish,
-        nn.ReLU,
-        nn.ReLU6,
-        nn.SELU,
-        nn.SiLU,
-        nn.Sigmoid,
-        nn.Softplus,
-        nn.Tanh,
-    )
-}
 
 
 class DenseLayer(nn.Module):
@@ -38,7 +19,7 @@ class DenseLayer(nn.Module):
         """Read the weights; raises LoadFailed where they do not fit the layer's configuration."""
         super().__init__()
         self.linear = nn.Linear(dense.inputs, dense.outputs, bias=dense.bias)
-        self.activation = _activation(dense.activation)
+        self.activation = activation_of(dense.activation)
         self.residual: nn.Module | None = None
         if dense.residual:
             same = dense.inputs == dense.outputs
@@ -69,15 +50,6 @@ def build_steps(layout: Layout) -> nn.Sequential:
         steps = steps[:-1]
     layers = (DenseLayer(step) if isinstance(step, Dense) else Unit() for step in steps)
     return nn.Sequential(*layers).eval().requires_grad_(False)
-
-
-def _activation(name: str) -> nn.Module:
-    package, _, kind = name.rpartition(".")
-    if not f"{package}.".startswith("torch.nn.") or kind not in _ACTIVATIONS:
-        raise LoadFailed(
-            f"The activation {name!r} is not known; those of torch.nn that are: {', '.join(_ACTIVATIONS)}."
-        )
-    return _ACTIVATIONS[kind]()
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

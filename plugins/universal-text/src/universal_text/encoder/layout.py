@@ -1,12 +1,12 @@
 """The folder layout of sentence-transformers: what happens to a text before, and to its vectors after, the model."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from universal_core import LoadFailed
+from universal_text.documents import read_document, read_settings
 from universal_text.encoder.options import PoolingMode
 
 # The flags up to sentence-transformers 5, in the order in which several poolings are put side by side.
@@ -27,10 +27,6 @@ _MODES: dict[str, PoolingMode] = {
     "weightedmean": "weightedmean",
     "lasttoken": "last",
 }
-_SETTINGS = tuple(
-    f"sentence_{name}_config.json"
-    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)
 _ONE_VECTOR = (None, "sentence_embedding")
 
 
@@ -75,14 +71,14 @@ def read_layout(path: str) -> Layout:
     folder = Path(path)
     if not (folder / "modules.json").is_file():
         return Layout(transformer=path)
-    modules = sorted(_read(folder / "modules.json"), key=lambda module: module.get("idx", 0))
+    modules = sorted(read_document(folder / "modules.json"), key=lambda module: module.get("idx", 0))
     kinds = [_kind(module) for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"]:
         raise LoadFailed(f"modules.json must begin with Transformer and Pooling, this one has {', '.join(kinds)}.")
     folders = [folder / str(module.get("path") or "") for module in modules]
     settings = _settings(folders[0])
-    pooling = _read(folders[1] / "config.json")
-    general = _read(folder / "config_sentence_transformers.json")
+    pooling = read_document(folders[1] / "config.json")
+    general = read_document(folder / "config_sentence_transformers.json")
     steps = (_step(kind, place) for kind, place in zip(kinds[2:], folders[2:], strict=True))
     return Layout(
         transformer=str(folders[0]),
@@ -97,14 +93,6 @@ def read_layout(path: str) -> Layout:
     )
 
 
-def _read(path: Path) -> Any:
-    """Return a parsed JSON file, an empty dict where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise LoadFailed(f"{path} is not valid JSON: {error}.") from error
-
-
 def _kind(module: dict[str, Any]) -> str:
     """Return the class name of a module of sentence-transformers; old and new packages use the same ones."""
     package, _, name = str(module.get("type", "")).rpartition(".")
@@ -114,8 +102,8 @@ def _kind(module: dict[str, Any]) -> str:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return how the transformer is called; its file bears the name of one of several families."""
-    found: dict[str, Any] = next((read for read in (_read(folder / name) for name in _SETTINGS) if read), {})
+    """Return how the transformer is called."""
+    found = read_settings(folder)
     task = found.get("transformer_task", "feature-extraction")
     if task != "feature-extraction" or found.get("module_output_name", "token_embeddings") != "token_embeddings":
         raise LoadFailed(f"The Transformer module is set up for {task!r}; only token vectors can be pooled.")
@@ -144,7 +132,7 @@ def _step(kind: str, folder: Path) -> Dense | Normalize | None:
     """Return what a module behind the pooling does, None for one that does nothing outside of training."""
     if kind == "Dropout":
         return None
-    config = _read(folder / "config.json")
+    config = read_document(folder / "config.json")
     if config.get("module_input_name") not in _ONE_VECTOR or config.get("module_output_name") not in _ONE_VECTOR:
         raise LoadFailed(f"The {kind} module in {folder} does not work on the pooled vector.")
     if kind == "Normalize":

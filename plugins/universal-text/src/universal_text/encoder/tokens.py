@@ -3,14 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from tokenizers.normalizers import Lowercase, Normalizer
-from tokenizers.normalizers import Sequence as Normalizers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
-from universal_core import LoadFailed
-
-# A tokenizer that knows no limit says so with a huge number (transformers' VERY_LARGE_INTEGER is 1e30).
-_NO_LIMIT = 10**9
+from transformers import PreTrainedTokenizerBase
 
 
 class Tokens:
@@ -59,25 +52,6 @@ class Tokens:
             return ids
         room = max(0, self.max_length - len(self._prefix) - len(self._suffix))
         return ids[max(0, len(ids) - room) :] if self.tokenizer.truncation_side == "left" else ids[:room]
-
-
-def load_tokenizer(folder: str, *, lower_case: bool, trust_remote_code: bool) -> PreTrainedTokenizerBase:
-    """Return the tokenizer in a folder; raises LoadFailed where there is none."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise LoadFailed(f"The tokenizer in {folder} cannot be loaded: {error}") from error
-    if lower_case:
-        backend = tokenizer.backend_tokenizer
-        before: list[Normalizer] = [Lowercase()]
-        backend.normalizer = Normalizers([*before, backend.normalizer] if backend.normalizer else before)
-    return tokenizer
-
-
-def limit_of(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Return the tokens that a tokenizer lets through, None where it knows no limit."""
-    limit = int(tokenizer.model_max_length)
-    return limit if limit < _NO_LIMIT else None
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

@@ -87,27 +87,6 @@ def _quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def vocabulary_of(model: PreTrainedModel) -> int:
-    """Return the number of token ids that the model has a vector for."""
-    embeddings: Any = model.get_input_embeddings()
-    return int(embeddings.weight.shape[0])
-
-
-def positions_of(model: PreTrainedModel) -> int | None:
-    """Return the longest input that the model has positions for, None where it knows no limit."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return positions - _first_position(model) if isinstance(positions, int) and positions > 0 else None
-
-
-def _first_position(model: PreTrainedModel) -> int:
-    """Return the number of the first token's position; RoBERTa and its kin count from the padding's id plus 1."""
-    for module in model.modules():
-        padding = getattr(module, "padding_idx", None)
-        if isinstance(padding, int) and isinstance(getattr(module, "position_embeddings", None), nn.Embedding):
-            return padding + 1
-    return 0
-
-
 def _class_for(config: PretrainedConfig) -> Any:
     half = _ENCODER_HALF.get(config.model_type)
     if half is None and getattr(config, "is_encoder_decoder", False):

@@ -32,7 +32,7 @@ def claim(info: ModelInfo) -> Claim | None:
         reason=_reason(kind),
         working=_WORKING,
         slots=RegionOptions().slots,
-        fields=("labels",) if kind.open else (),
+        fields=kind.fields,
     )
 
 

@@ -7,8 +7,9 @@ from universal_vision.claiming import class_in, type_in
 
 _DETECTORS = "MODEL_FOR_OBJECT_DETECTION"
 _OPEN_DETECTORS = "MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION"
+_KIND_SEGMENTERS = "MODEL_FOR_SEMANTIC_SEGMENTATION"
 _SEGMENTERS = (
-    "MODEL_FOR_SEMANTIC_SEGMENTATION",
+    _KIND_SEGMENTERS,
     "MODEL_FOR_INSTANCE_SEGMENTATION",
     "MODEL_FOR_UNIVERSAL_SEGMENTATION",
     "MODEL_FOR_IMAGE_SEGMENTATION",
@@ -25,11 +26,20 @@ _NOT_RUN = {
 
 
 class Kind(NamedTuple):
-    """What a model does: the name of its class, its tasks, and whether it looks for what the request describes."""
+    """What a model does: the name of its class, its tasks, and which fields of a request it honours.
+
+    ``open`` ones look for what the request describes; ``scored`` segmenters say how sure they are of a mask.
+    """
 
     name: str
     tasks: tuple[str, ...]
     open: bool = False
+    scored: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields honoured beyond the basic ones."""
+        return (*(("labels",) if self.open else ()), *(("threshold",) if self.scored else ()))
 
 
 def kind_of(info: ModelInfo) -> Kind | None:
@@ -44,7 +54,8 @@ def kind_of(info: ModelInfo) -> Kind | None:
         return Kind(name, ("estimate_depth",))
     if name := class_in(info, *_SEGMENTERS):
         # A model that makes masks of the boxes that it finds is of a type that has a class for boxes alone.
-        return Kind(name, ("detect", "segment") if type_in(info, _DETECTORS) else ("segment",))
+        tasks = ("detect", "segment") if type_in(info, _DETECTORS) else ("segment",)
+        return Kind(name, tasks, scored=class_in(info, _KIND_SEGMENTERS) is None)
     if _OPEN_SEGMENTER in info.architectures:
-        return Kind(_OPEN_SEGMENTER, ("segment",), open=True)
+        return Kind(_OPEN_SEGMENTER, ("segment",), open=True, scored=True)
     return None
