@@ -1,6 +1,6 @@
 """Pictures through the server against diffusers' own pipeline on the same model, as ratios.
 
-    python bench/images.py [--rounds 5] [--steps 10] [--size 256] [--width 128]
+    python bench/images.py [--rounds 5] [--steps 10] [--size 256] [--width 128] [--threads N]
 
 The weights are random, in Stable Diffusion's shape with a UNet of some 30 million parameters, and in the number format
 that the server chooses by itself; speed does not depend on values. The server's figures include HTTP, the worker's hop,
@@ -112,20 +112,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("rounds", 5), ("steps", 10), ("size", 256), ("width", 128)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--threads", type=int, default=use_threads(None))
     arguments = parser.parse_args()
+    threads = use_threads(arguments.threads)
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = make(Path(folder), arguments.size, arguments.width)
         settings = Path(folder) / "universal.toml"
-        options = f'{{default_size = "{arguments.size}x{arguments.size}", max_batch = {TOGETHER}}}'
+        size = f"{arguments.size}x{arguments.size}"
+        options = f'{{default_size = "{size}", max_batch = {TOGETHER}, threads = {threads}}}'
         settings.write_text(f'[model.bench]\nmodel = "{path}"\noptions = {options}\n')
         flags = ("--config", str(settings), "--models-preload", "bench", "--images-outputs", f"{folder}/pictures")
         with running_server(*flags, env={"OMP_NUM_THREADS": ""}) as server:
             server.wait_for("is ready")
-            threads = use_threads(None)
             pipeline = load(path)
-            size = sum(weight.numel() for weight in pipeline.unet.parameters())
-            print(f"UNet of {size / 1e6:.0f} million parameters, {threads} threads, {pipeline.dtype}")
+            parameters = sum(weight.numel() for weight in pipeline.unet.parameters())
+            print(f"UNet of {parameters / 1e6:.0f} million parameters, {threads} threads, {pipeline.dtype}")
             for turn in range(arguments.rounds + 1):
                 for name, run in contenders(server, pipeline, arguments.steps, arguments.size).items():
                     began = time.perf_counter()

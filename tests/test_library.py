@@ -15,6 +15,10 @@ import nothing_that_exists
 PAIRS = OrderedDict([("one", First), ("two", "Second"), ("both", (First, "Second"))])
 PLAIN = {"three": First, 4: Second}
 MADE = dict(zip("ab", "cd"))
+if nothing_that_exists:
+    GROWN = {"first": First}
+    GROWN["second"] = Second
+    GROWN[3] = First
 """
 
 
@@ -36,6 +40,10 @@ def test_classes_and_their_names_are_both_names(library: str) -> None:
     }
     assert names_in_mapping(library, "PLAIN") == {"three": ("First",)}
     assert "unheard_of" not in sys.modules
+
+
+def test_what_is_added_later_is_in_it_too(library: str) -> None:
+    assert names_in_mapping(library, "GROWN") == {"first": ("First",), "second": ("Second",)}
 
 
 @pytest.mark.parametrize("table", ["MADE", "MISSING"])

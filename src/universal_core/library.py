@@ -11,13 +11,14 @@ from pathlib import Path
 def names_in_mapping(module: str, table: str) -> dict[str, tuple[str, ...]]:
     """Return a table that a module defines, with the names of classes in the place of the classes.
 
-    The table is a dict, or an OrderedDict of pairs, of texts to a class, its name, or a tuple of these. So a claim can
-    go by what the installed version of a library knows, where importing that library would take seconds. Empty where
-    the library is not installed or has no such table.
+    The table is a dict, or an OrderedDict of pairs, of texts to a class, its name, or a tuple of these, and what is
+    added to it by key, if on conditions. So a claim can go by what the installed version of a library knows, where
+    importing that library would take seconds. Empty where the library is not installed or has no such table.
     """
-    tree = _tree_of(module)
-    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and _assigns(node, table)]
-    return {key: names for value in values for key, names in _pairs_in(value)}
+    assignments = [node for node in ast.walk(_tree_of(module)) if isinstance(node, ast.Assign)]
+    values = [node.value for node in assignments if _assigns(node, table)]
+    found = {key: names for value in values for key, names in _pairs_in(value)}
+    return found | dict(_added(assignments, table))
 
 
 def _tree_of(module: str) -> ast.Module:
@@ -33,6 +34,15 @@ def _tree_of(module: str) -> ast.Module:
 
 def _assigns(node: ast.Assign, table: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == table for target in node.targets)
+
+
+def _added(assignments: list[ast.Assign], table: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what is put into a table after it was made: ``TABLE["key"] = Class``."""
+    for node in assignments:
+        for target in node.targets:
+            match target:
+                case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == table:
+                    yield key, tuple(_names_in(node.value))
 
 
 def _pairs_in(value: ast.expr) -> Iterator[tuple[str, tuple[str, ...]]]:

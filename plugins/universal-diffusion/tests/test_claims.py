@@ -72,6 +72,7 @@ def test_a_claim_lists_just_what_the_pipeline_can_do(
         ("FluxFillPipeline", ("edit_image",)),
         ("StableDiffusionXLImg2ImgPipeline", EVERYTHING),
         ("ZImagePipeline", EVERYTHING),
+        ("KolorsPipeline", EVERYTHING),
     ],
 )
 def test_classes_are_known_from_the_tables_of_diffusers(kind: str, tasks: tuple[str, ...]) -> None:

@@ -51,6 +51,11 @@ def test_other_architectures_are_left_alone(architectures: Any) -> None:
     assert claim_causal(info(config__json={**BASE, "architectures": architectures})) is None
 
 
+def test_a_model_that_writes_about_pictures_alone_is_left_alone() -> None:
+    config = {**BASE, "architectures": ["GitForCausalLM"], "model_type": "git", "vision_config": {}}
+    assert claim_causal(info(config__json=config)) is None
+
+
 def test_a_name_says_nothing() -> None:
     files = (ModelFile("model.safetensors", 1),)
     named = ModelInfo(id="meta-llama/Llama-9", ref=ModelRef.parse("meta-llama/Llama-9"), source="test", files=files)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from universal_core import SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo
+from universal_core import SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo, names_in_mapping
 from universal_text.files import files_beside, number_in, weight_files
 from universal_text.options import PRELOAD, CausalOptions
 
@@ -32,7 +32,7 @@ def claim_causal(info: ModelInfo) -> Claim | None:
     """Return an offer for a causal language model in safetensors, None for anything else."""
     architecture = next((name for name in info.architectures if is_causal(name)), None)
     weights = weight_files(info)
-    if architecture is None or not weights:
+    if architecture is None or not weights or _writes_of_pictures(info, architecture):
         return None
     return Claim(
         backend=BACKEND.name,
@@ -44,6 +44,12 @@ def claim_causal(info: ModelInfo) -> Claim | None:
         fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS,
         files=(*weights, *files_beside(info)),
     )
+
+
+def _writes_of_pictures(info: ModelInfo, architecture: str) -> bool:
+    """Whether a model is named like the others and was made to write about pictures alone, as GIT was."""
+    known = names_in_mapping("transformers.models.auto.modeling_auto", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES")
+    return "vision_config" in info.config and any(architecture in names for names in known.values())
 
 
 def is_causal(architecture: str) -> bool:

@@ -6,7 +6,8 @@ import msgspec
 
 from universal_core import Backend, Claim, ModelInfo
 from universal_vision.captions.options import CaptionOptions
-from universal_vision.claiming import PRELOAD, class_in, offer
+from universal_text.tables import class_in
+from universal_vision.claiming import PRELOAD, offer
 
 BACKEND = Backend(
     name="vision-captions",

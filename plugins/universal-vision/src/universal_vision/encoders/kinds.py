@@ -3,7 +3,7 @@
 from typing import Literal
 
 from universal_core import ModelInfo
-from universal_vision.claiming import class_in, type_in
+from universal_text.tables import class_in, type_in
 
 Kind = Literal["classifier", "matcher", "extractor"]
 

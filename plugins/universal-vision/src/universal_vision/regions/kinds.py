@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from universal_core import ModelInfo
-from universal_vision.claiming import class_in, type_in
+from universal_text.tables import class_in, type_in
 
 _DETECTORS = "MODEL_FOR_OBJECT_DETECTION"
 _OPEN_DETECTORS = "MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION"
