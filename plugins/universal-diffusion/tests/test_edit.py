@@ -22,9 +22,12 @@ from universal_core import (
     VaryImageRequest,
 )
 from universal_core.pictures import Pixels
-from universal_diffusion.arguments import takes_several_images
+from universal_diffusion.arguments import Desk, takes_several_images
+from universal_diffusion.inputs import Inputs
 from universal_diffusion.model import DiffusionModel
+from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.pipelines import Pipelines, parameters
+from universal_diffusion.schedulers import Schedulers
 
 # numpy says so of the tensors that diffusers' schedulers make arrays of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
@@ -151,6 +154,35 @@ def test_editors_that_take_several_pictures_are_known_by_their_code(kind: str, s
     pipeline = object.__new__(getattr(diffusers, kind))
     assert "strength" not in parameters(pipeline)
     assert takes_several_images(pipeline) is several
+
+
+def kontext(folder: Any) -> Any:
+    """Return an editor that looks at pictures in a size of its own; running it takes minutes, however small it is."""
+    flux = diffusers.DiffusionPipeline.from_pretrained(folder("flux"), dtype=torch.float32)
+    return diffusers.FluxKontextPipeline(**flux.components)
+
+
+@pytest.mark.parametrize(
+    ("asked", "size"), [(None, (1448, 720)), ((64, 32), (64, 32))], ids=["usual size", "size of the request"]
+)
+def test_an_editor_with_rules_of_its_own_makes_its_usual_number_of_pixels(
+    asked: tuple[int, int] | None, size: tuple[int, int], folder: Any
+) -> None:
+    pipeline = kontext(folder)
+    desk = Desk(Pipelines(pipeline), Schedulers(pipeline), DiffusionOptions())
+    image = noise(size=(96, 48))
+    order = desk.order(EditImageRequest(prompt="cat", images=(b"",), size=asked), Inputs((image,)))
+    keywords = dict(order.settings.keywords)
+    assert order.settings.way == "instruct"
+    assert order.settings.size == (keywords["width"], keywords["height"]) == size
+    assert keywords["max_area"] == size[0] * size[1]
+    assert order.rows[0].inputs.images[0] is image
+
+
+def test_an_editor_that_needs_no_picture_makes_one_from_text(folder: Any) -> None:
+    pipelines = Pipelines(kontext(folder))
+    assert pipelines.get("text") is pipelines.get("instruct") is pipelines.loaded
+    assert pipelines.find("image") is None
 
 
 @pytest.mark.parametrize("strength", [0.0, -0.5, 1.5])

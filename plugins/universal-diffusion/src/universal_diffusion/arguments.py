@@ -1,6 +1,7 @@
 """From a request to what a pipeline is called with; what a pipeline does not take is refused by name."""
 
 import inspect
+import math
 import secrets
 from typing import Any
 
@@ -52,7 +53,7 @@ class Desk:
             doubled=guidance.doubled,
             loras=_loras(request, pipeline),
             clip_skip=_clip_skip(request, pipeline),
-            keywords=_keywords(pipeline, request, size, steps, guidance, strength),
+            keywords=_keywords(pipeline, size, steps, guidance, strength),
             # Editors take a list of pictures as so many pictures of one edit, if they take one at all.
             solo=way == "instruct",
         )
@@ -107,8 +108,10 @@ class Desk:
         return size
 
     def _usual_size(self, pipeline: Any, inputs: Inputs, multiple: int) -> tuple[int, int]:
-        if inputs.images:
+        if inputs.images and not _looks_by_own_rules(pipeline):
             return _down(inputs.size, multiple)
+        if inputs.images:
+            return _down(_scaled(inputs.size, _usual_area(pipeline)), multiple)
         return self._options.size or default_size(pipeline)
 
     def _steps(self, request: ImageRequest, pipeline: Any) -> int:
@@ -181,21 +184,15 @@ def _loras(request: ImageRequest, pipeline: Any) -> Any:
 
 
 def _keywords(
-    pipeline: Any,
-    request: ImageRequest,
-    size: tuple[int, int],
-    steps: int,
-    guidance: Guidance,
-    strength: float | None,
+    pipeline: Any, size: tuple[int, int], steps: int, guidance: Guidance, strength: float | None
 ) -> tuple[tuple[str, Any], ...]:
     """Return what a call is given for all its rows, in an order that makes equal ones equal."""
     found: dict[str, Any] = {"num_inference_steps": steps, **dict(guidance.keywords)}
     if strength is not None:
         found["strength"] = strength
     found |= {"width": size[0], "height": size[1]}
-    if request.size is not None:
-        # Some editors keep a picture's proportions, and scale it to this many pixels.
-        found["max_area"] = size[0] * size[1]
+    # Some editors take of width and height the proportions alone, and this for the number of pixels.
+    found["max_area"] = size[0] * size[1]
     if not bins_sizes(pipeline):
         found["use_resolution_binning"] = False
     takes = parameters(pipeline)
@@ -204,9 +201,24 @@ def _keywords(
 
 def _fitting(inputs: Inputs, pipeline: Any, size: tuple[int, int]) -> Inputs:
     """Return the pictures in the size of the result, or as they are for editors with rules of their own."""
+    return inputs if _looks_by_own_rules(pipeline) or not inputs.images else inputs.resized(size)
+
+
+def _looks_by_own_rules(pipeline: Any) -> bool:
+    """Whether a pipeline looks at pictures in a size of its choice, and makes one of any size of what it saw."""
     takes = parameters(pipeline)
-    own_rules = "width" in takes and not {"strength", "mask_image"} & takes.keys()
-    return inputs if own_rules or not inputs.images else inputs.resized(size)
+    return {"image", "width"} <= takes.keys() and not {"strength", "mask_image"} & takes.keys()
+
+
+def _usual_area(pipeline: Any) -> int:
+    width, height = default_size(pipeline)
+    return int(call_defaults(pipeline).get("max_area") or width * height)
+
+
+def _scaled(size: tuple[int, int], area: int) -> tuple[int, int]:
+    """Return a size of the same proportions with so many pixels."""
+    factor = math.sqrt(area / (size[0] * size[1]))
+    return round(size[0] * factor), round(size[1] * factor)
 
 
 def _rows(request: ImageRequest, guidance: Guidance, inputs: Inputs) -> tuple[Row, ...]:

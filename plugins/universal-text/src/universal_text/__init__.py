@@ -1,9 +1,10 @@
-"""Language models and text encoders through PyTorch and transformers, as a plugin of Universal Runtime."""
+"""Language models, text encoders and classifiers through PyTorch and transformers, as a plugin of Universal Runtime."""
 
 from collections.abc import Iterable
 
 from universal_core import Backend, Claim, ModelInfo, ModelRef, hookimpl
 from universal_text import claims
+from universal_text.classifier import claim as classifier
 from universal_text.encoder import claim as encoder
 from universal_text.starter_model import STARTER, starter_info
 
@@ -14,14 +15,15 @@ __all__ = ["API_VERSION", "STARTER", "claim_model", "find_model", "list_models",
 
 @hookimpl
 def register_backends() -> Iterable[Backend]:
-    """Return the backend that writes text and the one that turns text into vectors."""
-    return (claims.BACKEND, encoder.BACKEND)
+    """Return the backends that write text, turn it into vectors, and label it or the words in it."""
+    return (claims.BACKEND, encoder.BACKEND, *classifier.BACKENDS)
 
 
 @hookimpl
 def claim_model(info: ModelInfo) -> list[Claim]:
-    """Return the offers of both backends; a decoder made into an encoder has both, and the encoder's ranks higher."""
-    return [offer for offer in (encoder.claim_encoder(info), claims.claim_causal(info)) if offer]
+    """Return the offers of all backends; a decoder made into an encoder has two, and the encoder's ranks higher."""
+    families = (classifier.claim_classifier, encoder.claim_encoder, claims.claim_causal)
+    return [offer for family in families if (offer := family(info))]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from universal_core import DeviceOption, DtypeOption, ThreadsOption, TrustRemoteCodeOption
 
-# The same for both backends, so that one nursery, with one copy of PyTorch in memory, forks the workers of both.
+# The same for all backends, so that one nursery, with one copy of PyTorch in memory, forks the workers of all.
 PRELOAD = (
     "torch",
     "tokenizers",
@@ -19,6 +19,8 @@ PRELOAD = (
     "transformers.models.llama.modeling_llama",
     "transformers.models.qwen3.modeling_qwen3",
     "universal_text.causal.model",
+    "universal_text.classifier.names",
+    "universal_text.classifier.texts",
     "universal_text.encoder.model",
 )
 

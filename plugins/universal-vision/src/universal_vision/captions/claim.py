@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from universal_core import Backend, Claim, ModelInfo
-from universal_vision.captions.options import CaptionOptions
 from universal_text.tables import class_in
+from universal_vision.captions.options import CaptionOptions
 from universal_vision.claiming import PRELOAD, offer
 
 BACKEND = Backend(

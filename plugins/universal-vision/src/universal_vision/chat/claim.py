@@ -2,9 +2,9 @@
 
 from universal_core import SAMPLING_FIELDS, Backend, Claim, ModelInfo
 from universal_text.claims import CHAT_FIELDS, COMPLETE_FIELDS, is_causal, state_of
+from universal_text.tables import class_in
 from universal_vision.captions.claim import MODEL_TYPES as CAPTIONERS
 from universal_vision.chat.options import ChatOptions
-from universal_text.tables import class_in
 from universal_vision.claiming import PRELOAD, offer
 
 BACKEND = Backend(

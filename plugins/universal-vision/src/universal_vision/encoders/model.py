@@ -30,7 +30,6 @@ from universal_vision.encoders.running import Forward, Row, Work
 Part = TypeVar("Part")
 Item = TypeVar("Item")
 
-_BATCH_ON_CPU, _BATCH_ELSEWHERE = 8, 32
 # A text of a few words is about this part of the work that a picture is.
 _TEXTS_PER_PICTURE = 16
 _TEXTS_KEPT = 8192
@@ -42,8 +41,7 @@ class EncoderModel:
     def __init__(self, info: ModelInfo, options: EncoderOptions) -> None:
         """Load the model in the folder ``info.path``; raises LoadFailed."""
         self._network = open_network(info, options)
-        on_cpu = self._network.run.device.type == "cpu"
-        most = options.batch_size or (_BATCH_ON_CPU if on_cpu else _BATCH_ELSEWHERE)
+        most = options.most(self._network.run.device.type)
         self._batches: Batches[Work, Row] = Batches(
             self._network.run, budget=most * _TEXTS_PER_PICTURE, ahead=3 * most, cost=_cost
         )

@@ -74,7 +74,7 @@ class RegionModel:
         processor, self._finders = load_finders(info, kind, config, options)
         with explained(info):
             self._prepare = Preparation(processor, config, options.max_pixels)
-        self._most = options.batch_size or (8 if self._loaded.device.type == "cpu" else 32)
+        self._most = options.most(self._loaded.device.type)
         # Only pictures that are alike go through the model together: padding would change what is found.
         self._batches: Batches[Ready, Answer] = Batches(
             self._compute, budget=self._most, ahead=3 * self._most, cost=self._cost, group=Ready.alike

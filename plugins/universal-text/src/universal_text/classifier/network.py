@@ -1,0 +1,91 @@
+"""Runs rows of tokens through a classifier of transformers, many rows at once."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from universal_core import ModelInfo
+from universal_core.pytorch import use_threads
+from universal_text.batches import allowance_on, cut_batches, mask_of, padded
+from universal_text.classifier.options import ClassifierOptions
+from universal_text.documents import read_settings
+from universal_text.limits import longest_of, vocabulary_of
+from universal_text.loading import folder_of, load_pretrained
+from universal_text.tokenizers import load_tokenizer
+
+# XLNet reads its answer off the last place, which must be a token: only rows of one length go together.
+_WITHOUT_PADDING = frozenset({"xlnet"})
+
+
+class Row(NamedTuple):
+    """One input: its token ids, and which of its texts each of them is of, where the model is told."""
+
+    ids: list[int]
+    types: list[int] | None = None
+
+
+class Network:
+    """A classifier with its tokenizer; ``labels`` are what its numbers stand for, in their order."""
+
+    def __init__(self, info: ModelInfo, options: ClassifierOptions, auto_class: Any) -> None:
+        """Load the model in the folder ``info.path``; raises LoadFailed."""
+        use_threads(options.threads)
+        folder = folder_of(info, options)
+        self._model = load_pretrained(info, auto_class, options)
+        self._model.config.use_cache = False
+        self.config = self._model.config
+        settings = read_settings(folder)
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(
+            folder, lower_case=settings.get("do_lower_case", False), trust_remote_code=options.trust_remote_code
+        )
+        self.longest = longest_of(
+            self._model, self.tokenizer, asked=options.max_length, told=settings.get("max_seq_length")
+        )
+        self.vocabulary = vocabulary_of(self._model)
+        self.labels = [str(self.config.id2label[place]) for place in range(len(self.config.id2label))]
+        self._takes = inspect.signature(self._model.forward).parameters
+        self.has_types = "token_type_ids" in self._takes and "token_type_ids" in self.tokenizer.model_input_names
+        # The model's own, for by it decoders find the last token of a row; one that has none takes a row at a time.
+        padding = getattr(self.config.get_text_config(), "pad_token_id", None)
+        self._filler: int = padding or 0
+        self._budget = 1 if padding is None else options.batch_tokens
+        pads = "attention_mask" in self._takes and self.config.model_type not in _WITHOUT_PADDING
+        self._allowance = allowance_on(self._model.device, options.batch_tokens) if pads else 0
+
+    @torch.inference_mode()
+    def logits(self, rows: Sequence[Row]) -> list[Tensor]:
+        """Return what the model says of each row, in their order, in float32 on the CPU.
+
+        It is (labels), or (tokens, labels) of a model that classifies tokens.
+        """
+        found: dict[int, Tensor] = {}
+        for places in self._batches(rows):
+            together = self._run([rows[place] for place in places])
+            found.update(zip(places, together, strict=True))
+        return [found[place] for place in range(len(rows))]
+
+    def _batches(self, rows: Sequence[Row]) -> Iterator[list[int]]:
+        """Yield the places of rows that go through the model together."""
+        groups: dict[int, list[int]] = {}
+        for place, row in enumerate(rows):
+            groups.setdefault(self._group(row), []).append(place)
+        for group in groups.values():
+            for batch in cut_batches([len(rows[place].ids) for place in group], self._budget, self._allowance):
+                yield [group[place] for place in batch]
+
+    def _group(self, row: Row) -> int:
+        """Return what rows of a batch must have in common: BART and its kin want their ends in equal number."""
+        return row.ids.count(self.config.eos_token_id) if self.config.is_encoder_decoder else 0
+
+    def _run(self, rows: Sequence[Row]) -> Sequence[Tensor]:
+        ids = [row.ids for row in rows]
+        inputs = {"input_ids": padded(ids, self._filler), "attention_mask": mask_of(ids)}
+        if self.has_types:
+            inputs["token_type_ids"] = padded([row.types or [0] * len(row.ids) for row in rows], 0)
+        inputs = {name: value.to(self._model.device) for name, value in inputs.items() if name in self._takes}
+        logits: Tensor = self._model(**inputs).logits.float().cpu()
+        return logits.unbind()
