@@ -12,7 +12,6 @@ from torch import nn
 from transformers import (
     BertConfig,
     BertForMaskedLM,
-    BertForSequenceClassification,
     BertModel,
     BertTokenizer,
     PreTrainedModel,
@@ -73,17 +72,8 @@ def make_bert(path: Path, *, masked_lm: bool = False, seed: int = 0) -> Path:
     """Write a plain BERT without a modules.json; with ``masked_lm`` one with a language head and no pooler."""
     torch.manual_seed(seed)
     tokenizer = wordpiece_tokenizer()
-    config = _bert_config(len(tokenizer))
-    return _save(path, BertForMaskedLM(config) if masked_lm else BertModel(config), tokenizer)
-
-
-def make_ranker(path: Path, *, seed: int = 0) -> Path:
-    """Write a BERT with a classifier of one label, which scores how well a document answers a query."""
-    torch.manual_seed(seed)
-    tokenizer = wordpiece_tokenizer()
-    config = _bert_config(len(tokenizer))
-    config.num_labels = 1
-    return _save(path, BertForSequenceClassification(config), tokenizer)
+    config = bert_config(len(tokenizer))
+    return save(path, BertForMaskedLM(config) if masked_lm else BertModel(config), tokenizer)
 
 
 def make_sentence_transformer(
@@ -113,7 +103,7 @@ def make_sentence_transformer(
     """
     torch.manual_seed(seed)
     model, tokenizer = _transformer(arch, padding_side, ends)
-    _save(path, model.to(dtype), tokenizer)
+    save(path, model.to(dtype), tokenizer)
     modes = (pooling,) if isinstance(pooling, str) else pooling
     kinds = ["Transformer", "Pooling", *(["Dense"] if dense else []), *(["Normalize"] if normalize else [])]
     folders = ["", *(f"{place}_{kind}" for place, kind in enumerate(kinds) if place)]
@@ -142,16 +132,17 @@ def make_sentence_transformer(
 def _transformer(arch: Architecture, padding_side: str, ends: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if arch == "qwen3":
         decoder = ending_tokenizer(padding_side=padding_side) if ends else byte_level_tokenizer(chat_template=None)
-        return Qwen3ForCausalLM(_qwen3_config(len(decoder))), decoder
+        return Qwen3ForCausalLM(qwen3_config(len(decoder))), decoder
     tokenizer = wordpiece_tokenizer()
     if arch == "roberta":
         # Positions count from the padding's id plus 1, so two more of them than there are places for tokens.
-        config = RobertaConfig(**{**_bert_config(len(tokenizer)).to_dict(), "max_position_embeddings": POSITIONS + 1})
+        config = RobertaConfig(**{**bert_config(len(tokenizer)).to_dict(), "max_position_embeddings": POSITIONS + 1})
         return RobertaModel(config), tokenizer
-    return BertModel(_bert_config(len(tokenizer))), tokenizer
+    return BertModel(bert_config(len(tokenizer))), tokenizer
 
 
-def _bert_config(vocabulary: int) -> BertConfig:
+def bert_config(vocabulary: int) -> BertConfig:
+    """Return the configuration of a tiny BERT."""
     return BertConfig(
         vocab_size=vocabulary,
         hidden_size=SIZE,
@@ -163,7 +154,8 @@ def _bert_config(vocabulary: int) -> BertConfig:
     )
 
 
-def _qwen3_config(vocabulary: int) -> Qwen3Config:
+def qwen3_config(vocabulary: int) -> Qwen3Config:
+    """Return the configuration of a tiny Qwen3."""
     return Qwen3Config(
         vocab_size=vocabulary,
         hidden_size=SIZE,
@@ -177,7 +169,8 @@ def _qwen3_config(vocabulary: int) -> Qwen3Config:
     )
 
 
-def _save(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Path:
+def save(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Path:
+    """Write a model with its tokenizer."""
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path

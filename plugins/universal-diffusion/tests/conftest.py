@@ -38,6 +38,12 @@ def quiet() -> None:
     transformers_logging.disable_progress_bar()
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the hub's client from the network: these tests import it before anything could tell it so."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """Return a function that makes the pipeline of a family once and returns its path."""

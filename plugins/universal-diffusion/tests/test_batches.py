@@ -5,11 +5,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from tiny.drawings import events_of, file_of, hole, noise, pixels_of
-from universal_core import EditImageRequest, Event, GenerateImageRequest, ImageRequest, Step, VaryImageRequest
+from universal_core import (
+    EditImageRequest,
+    Event,
+    GenerateImageRequest,
+    ImageRequest,
+    InsufficientMemory,
+    InternalError,
+    Step,
+    VaryImageRequest,
+)
 from universal_core.pictures import Pixels
+from universal_diffusion import painter
 from universal_diffusion.model import DiffusionModel
+from universal_diffusion.painter import Painter
 
 # numpy says so of the tensors that diffusers' schedulers make arrays of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
@@ -59,8 +71,6 @@ def together(model: DiffusionModel, *requests: ImageRequest) -> list[list[Event]
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of pictures of each call of a pipeline."""
-    from universal_diffusion.painter import Painter
-
     found: list[int] = []
     paint = Painter.paint
 
@@ -115,6 +125,41 @@ def test_several_pictures_of_a_request_have_the_seeds_that_follow(open_model: Op
 def test_a_batch_has_at_most_as_many_pictures_as_the_option_says(open_model: Open, ask: Ask, calls: list[int]) -> None:
     together(open_model("stable_diffusion", max_batch=2), text(1, n=3), text(2))
     assert calls == [1, 2, 2]
+
+
+def test_as_many_are_painted_together_as_there_is_memory_for(
+    open_model: Open, ask: Ask, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = open_model("stable_diffusion")
+    needs = model._engine._painter._loaded.needs
+    monkeypatch.setattr(painter, "free_memory", lambda device: needs.picture((32, 32), 2, guided=True))
+    assert len(pixels_of(ask(model, text(1, n=3))[0])) == 3
+    assert calls == [2, 1]
+    with pytest.raises(InsufficientMemory, match="a picture of 64x64 would take about") as caught:
+        ask(model, text(1, size=(64, 64), n=2))
+    assert caught.value.param == "size"
+    assert len(pixels_of(ask(model, text(1))[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), InsufficientMemory, "out of memory .* 32x32: ask for a smaller"),
+        (RuntimeError("shapes"), InternalError, "the model failed while it made the picture: RuntimeError: shapes"),
+    ],
+)
+def test_what_goes_wrong_is_told_and_the_next_request_runs(
+    error: Exception, kind: type[Exception], words: str, open_model: Open, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    model = open_model("stable_diffusion")
+    with monkeypatch.context() as patch:
+        patch.setattr(Painter, "paint", fail)
+        with pytest.raises(kind, match=words):
+            ask(model, text(1))
+    assert len(pixels_of(ask(model, text(1))[0])) == 1
 
 
 @pytest.mark.parametrize(
@@ -198,8 +243,6 @@ def test_one_that_leaves_a_batch_does_not_disturb_the_others(open_model: Open, p
 def test_requests_that_fail_together_are_tried_alone(
     open_model: Open, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from universal_diffusion.painter import Painter
-
     paint = Painter.paint
 
     def alone(self: Painter, settings: Any, rows: Any, watch: Any) -> Any:

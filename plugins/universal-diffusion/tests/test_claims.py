@@ -145,6 +145,12 @@ def test_a_variant_that_is_not_there_is_refused_with_those_that_are() -> None:
         claim(msgspec.structs.replace(info, ref=ModelRef.parse("some/model:bf16")))
 
 
+def test_a_quantization_of_gguf_files_is_left_to_others() -> None:
+    info = described("FluxPipeline", files=("flux-Q4_K_M.gguf",))
+    assert claim(info) is not None
+    assert claim(msgspec.structs.replace(info, ref=ModelRef.parse("some/model:Q4_K_M"))) is None
+
+
 def test_weights_in_parts_need_all_parts_and_their_index() -> None:
     parts = tuple(f"transformer/diffusion_pytorch_model-0000{n}-of-00002.safetensors" for n in (1, 2))
     index = "transformer/diffusion_pytorch_model.safetensors.index.json"

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionMode
 from tiny import diffusion
 from universal_core import InsufficientMemory
 from universal_diffusion.estimate import Shape, decoding_bytes, denoising_bytes
-from universal_diffusion.memory import check_room, free_memory, tile
+from universal_diffusion.memory import check_room, free_memory, taken_memory, tile
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.placement import Needs, Placement, choose_placement
 
@@ -194,3 +194,4 @@ def test_a_decoder_uses_tiles_for_large_pictures_only() -> None:
 
 def test_free_memory_is_that_of_the_device() -> None:
     assert 0 < free_memory(torch.device("cpu")) < 2**50
+    assert taken_memory(torch.device("cpu")) == 0

@@ -9,8 +9,9 @@ import numpy
 import pytest
 
 from tiny.causal import make_llama, make_qwen3
+from tiny.classifiers import make_classifier
 from tiny.embedding import real_model, vectors
-from tiny.encoders import make_bert, make_ranker
+from tiny.encoders import make_bert
 from tiny.gguf import JUDGE, make_gguf_from_transformers
 from tiny.pooled import load, rank
 from universal_core import TokenizeRequest
@@ -89,7 +90,7 @@ def test_tokens_are_those_of_the_original_tokenizer(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ranker(tmp_path_factory.mktemp("ranker"))
+    return make_classifier(tmp_path_factory.mktemp("ranker"), labels=("relevant",))
 
 
 def test_scores_are_those_of_transformers_through_a_sigmoid(tmp_path: Path, ranker: Path) -> None:

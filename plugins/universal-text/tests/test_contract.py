@@ -1,4 +1,4 @@
-"""Both backends keep the contract that the core's kit checks, in real worker processes."""
+"""All backends keep the contract that the core's kit checks, in real worker processes."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tiny.causal import make_llama
+from tiny.classifiers import make_classifier, make_token_classifier
 from tiny.encoders import make_sentence_transformer
 from universal_core.testing import BackendContract
 
@@ -18,6 +19,21 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_sentence_transformer(tmp_path_factory.mktemp("contract") / "encoder")
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_classifier(tmp_path_factory.mktemp("contract") / "ranker", labels=("relevant",))
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_classifier(tmp_path_factory.mktemp("contract") / "classifier")
+
+
+@pytest.fixture(scope="module")
+def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_token_classifier(tmp_path_factory.mktemp("contract") / "finder")
 
 
 class TestCausal(BackendContract):
@@ -35,3 +51,27 @@ class TestEncoder(BackendContract):
     @pytest.fixture(autouse=True)
     def _model(self, encoder: Path) -> None:
         type(self).model = str(encoder)
+
+
+class TestRanker(BackendContract):
+    model: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _model(self, ranker: Path) -> None:
+        type(self).model = str(ranker)
+
+
+class TestClassifier(BackendContract):
+    model: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _model(self, classifier: Path) -> None:
+        type(self).model = str(classifier)
+
+
+class TestFinder(BackendContract):
+    model: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _model(self, finder: Path) -> None:
+        type(self).model = str(finder)

@@ -5,7 +5,7 @@ from typing import Any
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, accelerator, available_memory, has_bfloat16
 from universal_diffusion.checkpoints import Checkpoint, checkpoint_of
-from universal_diffusion.files import INDEX, Component, components_of, files_for
+from universal_diffusion.files import INDEX, Component, components_of, files_for, variants_of
 from universal_diffusion.options import PRELOAD, DiffusionOptions
 from universal_diffusion.placement import Needs, choose_placement, needed, resident
 from universal_diffusion.signatures import Relatives, relatives_of, signature_of
@@ -43,7 +43,14 @@ def claim(info: ModelInfo) -> Claim | None:
     kind = _class_of(info)
     relatives = _able(info, kind) if kind is not None else Relatives()
     tasks = _tasks(relatives)
-    return _claim_folder(info, kind, relatives, tasks) if kind is not None and tasks else None
+    if kind is None or not tasks or _means_another_format(info):
+        return None
+    return _claim_folder(info, kind, relatives, tasks)
+
+
+def _means_another_format(info: ModelInfo) -> bool:
+    """Whether the variant in a model's name is a quantization of GGUF files that stand beside the pipeline."""
+    return bool(info.matching("*.gguf")) and info.ref.variant not in {None, *variants_of(info)}
 
 
 def _class_of(info: ModelInfo) -> str | None:

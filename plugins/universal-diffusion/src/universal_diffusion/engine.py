@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -14,6 +15,9 @@ from universal_diffusion.order import Order, Row, Settings
 from universal_diffusion.painter import Decode, Painter
 
 _log = logging.getLogger(__name__)
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +131,34 @@ class Engine:
             self._running = loop.create_task(self._run())
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while (oldest := next((job for job in self._jobs if job.waiting), None)) is not None:
-            try:
-                batch = self._batch(oldest)
-            except UniversalError as error:
-                self._fail(oldest, error)
-                continue
-            future = loop.run_in_executor(self._thread, self._paint, batch)
-            await asyncio.wait([future])
-            self._settle(batch, future.exception())
+            asked = await self._in_thread(self._room, oldest)
+            if (error := asked.exception()) is not None:
+                self._fail(oldest, _explained(error, oldest.order.settings))
+            elif batch := self._batch(oldest, asked.result()):
+                painted = await self._in_thread(self._paint, batch)
+                self._settle(batch, painted.exception())
 
-    def _batch(self, oldest: Job) -> list[Share]:
-        """Return the rows to be painted together with those of the oldest order."""
+    async def _in_thread(self, function: Callable[[Argument], Result], argument: Argument) -> asyncio.Future[Result]:
+        """Return what became of calling the function: a result, or what it raised."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, function, argument)
+        await asyncio.wait([future])
+        return future
+
+    def _room(self, oldest: Job) -> int:
+        """Return how many pictures may be made together with those of the oldest order."""
+        if oldest.alone:
+            return 1
         settings = oldest.order.settings
-        mates = [oldest] if oldest.alone else [job for job in self._jobs if not job.alone]
-        wanted = min(self._max_batch, sum(job.waiting for job in mates if job.order.settings == settings))
-        room = 1 if oldest.alone else self._painter.room(settings, wanted)
+        mates = [job for job in self._jobs.copy() if job.order.settings == settings and not job.alone]
+        return self._painter.room(settings, max(1, min(self._max_batch, sum(job.waiting for job in mates))))
+
+    def _batch(self, oldest: Job, room: int) -> list[Share]:
+        """Return the rows to be painted together, those of the oldest order first."""
+        mates = [] if oldest.alone else [job for job in self._jobs if job is not oldest and not job.alone]
         batch = []
-        for job in [oldest, *(job for job in mates if job is not oldest)]:
-            count = min(room, job.waiting)
-            if count and job.order.settings == settings:
+        for job in [oldest, *(job for job in mates if job.order.settings == oldest.order.settings)]:
+            if count := min(room, job.waiting):
                 batch.append(Share(job, job.begun, count))
                 job.begun += count
                 room -= count
@@ -155,6 +166,8 @@ class Engine:
 
     def _paint(self, batch: list[Share]) -> None:
         """Paint a batch; runs in the thread."""
+        if all(share.job.left for share in batch):
+            raise Abandoned
         settings = batch[0].job.order.settings
         rows = [row for share in batch for row in share.rows]
         images = iter(self._painter.paint(settings, rows, _Watch(batch)))

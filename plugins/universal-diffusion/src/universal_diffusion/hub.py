@@ -9,8 +9,21 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from universal_core import LoadFailed, ModelNotFound
 
 
+def find_files(repository: str, patterns: Sequence[str]) -> Path:
+    """Return a folder with files of a repository that match: the cached one if it has any, without asking the hub.
+
+    Raises as ``download`` does.
+    """
+    try:
+        cached = Path(snapshot_download(repository, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return download(repository, None, patterns)
+    there = any(next(cached.glob(pattern), None) for pattern in patterns)
+    return cached if there else download(repository, None, patterns)
+
+
 def download(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    """Return the folder with the files of a repository that match, from the cache where they are, else downloaded.
+    """Return the folder with all files of a repository that match, downloaded where they are not in the cache.
 
     Raises ModelNotFound for a repository that does not exist or that cannot be asked for, LoadFailed for a download
     that broke off.

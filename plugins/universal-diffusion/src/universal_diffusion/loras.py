@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from universal_core import BadRequest, Forbidden, Lora, ModelInfo, ModelNotFound, ModelRef, UnsupportedField
-from universal_diffusion.hub import download
+from universal_diffusion.hub import find_files
 from universal_diffusion.options import DiffusionOptions
 
 _WEIGHTS = ".safetensors"
@@ -135,7 +135,7 @@ class Loras:
                 param="loras",
             )
         try:
-            return download(repository, None, _PATTERNS)
+            return find_files(repository, _PATTERNS)
         except ModelNotFound as error:
             raise ModelNotFound(f"loras: {error.message}; {known}", param="loras") from None
 

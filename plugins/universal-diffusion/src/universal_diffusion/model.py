@@ -24,6 +24,7 @@ from universal_diffusion.engine import Engine, Painted, Unfinished
 from universal_diffusion.inputs import Inputs, read_inputs, read_original
 from universal_diffusion.load import load
 from universal_diffusion.loras import Loras
+from universal_diffusion.memory import taken_memory
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.order import Order
 from universal_diffusion.painter import Painter
@@ -40,6 +41,7 @@ class DiffusionModel:
         diffusers_logging.set_verbosity_error()  # type: ignore[no-untyped-call, unused-ignore]
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         self._name = info.id
+        self._device = loaded.device
         self._pipelines = Pipelines(loaded.pipeline)
         schedulers = Schedulers(loaded.pipeline, options.scheduler)
         self._desk = Desk(self._pipelines, schedulers, options)
@@ -75,6 +77,10 @@ class DiffusionModel:
     def close(self) -> None:
         """Stop at the next step; what is still being painted fails."""
         self._engine.close()
+
+    def device_memory(self) -> int:
+        """Return the bytes that are taken on an accelerator."""
+        return taken_memory(self._device)
 
     async def _answer(self, request: ImageRequest, inputs: Inputs) -> AsyncGenerator[Event, None]:
         # At once where there is nothing to resize: requests that come together then find themselves in one batch.

@@ -9,7 +9,7 @@ import torch
 from universal_core import LoadFailed, ModelInfo
 from universal_diffusion.checkpoints import Checkpoint
 from universal_diffusion.files import INDEX
-from universal_diffusion.hub import download
+from universal_diffusion.hub import find_files
 from universal_diffusion.options import DiffusionOptions
 
 _SMALL = ("*.json", "*/*.json", "*/*.txt", "*/*.model")
@@ -42,7 +42,7 @@ def _configuration(info: ModelInfo, checkpoint: Checkpoint, options: DiffusionOp
     places = [Path(options.config).expanduser()] if options.config else [path.parent, path.with_suffix("")]
     found = next((folder for folder in places if (folder / INDEX).is_file()), None)
     if found is None and options.config and options.config.count("/") == 1 and not places[0].exists():
-        found = download(options.config, None, _SMALL)
+        found = find_files(options.config, _SMALL)
     if found is None or not (found / INDEX).is_file():
         raise LoadFailed(
             f"{info.id} is one file, and its configuration is not at hand: put the {INDEX} and the folders of the "

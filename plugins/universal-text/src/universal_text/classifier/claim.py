@@ -30,8 +30,8 @@ BACKENDS = (TEXTS, TOKENS)
 ENTAILMENT = "entail"
 """What the label begins with, in any case, by which a model says that one text follows from another."""
 
-# These read more than the tokens of a text (places on a page, tables, pictures, sound), or characters and bytes in forms of
-# their own.
+# These read more than the tokens of a text (places on a page, tables, pictures, sound), or read characters or
+# bytes in a way of their own.
 _READ_MORE = frozenset(
     {
         *("bros", "layoutlm", "layoutlmv2", "layoutlmv3", "layoutxlm", "lilt", "markuplm", "tapas"),
@@ -102,7 +102,7 @@ def _class_of(info: ModelInfo, table: str, auto_class: str) -> str | None:
 
 
 def _is_plain(info: ModelInfo) -> bool:
-    """Tell a classifier by itself, as sentence-transformers keeps its cross-encoders too, from one with layers behind."""
+    """Tell a classifier by itself, also in the layout of sentence-transformers, from one with layers behind it."""
     modules = info.documents.get("modules.json")
     if not modules:
         return True

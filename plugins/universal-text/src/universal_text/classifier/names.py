@@ -43,7 +43,8 @@ class TokenClassifier(ShowsTokens):
         self._network = Network(info, options, AutoModelForTokenClassification)
         if not self._network.tokenizer.is_fast:
             raise LoadFailed(
-                f"the tokenizer of {info.id} does not tell where its tokens stand in a text; one with a tokenizer.json does"
+                f"the tokenizer of {info.id} does not tell where its tokens stand in a text; "
+                "one with a tokenizer.json does"
             )
         super().__init__(self._network.tokenizer, self._network.vocabulary)
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -38,7 +39,7 @@ class Network:
         self._model = load_pretrained(info, auto_class, options)
         self._model.config.use_cache = False
         self.config = self._model.config
-        settings = read_settings(folder)
+        settings = read_settings(Path(folder))
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(
             folder, lower_case=settings.get("do_lower_case", False), trust_remote_code=options.trust_remote_code
         )
@@ -46,7 +47,9 @@ class Network:
             self._model, self.tokenizer, asked=options.max_length, told=settings.get("max_seq_length")
         )
         self.vocabulary = vocabulary_of(self._model)
-        self.labels = [str(self.config.id2label[place]) for place in range(len(self.config.id2label))]
+        self.labels = [
+            str(self.config.id2label.get(place, f"LABEL_{place}")) for place in range(self.config.num_labels)
+        ]
         self._takes = inspect.signature(self._model.forward).parameters
         self.has_types = "token_type_ids" in self._takes and "token_type_ids" in self.tokenizer.model_input_names
         # The model's own, for by it decoders find the last token of a row; one that has none takes a row at a time.

@@ -35,9 +35,11 @@ class Reader:
         fault = self._fault_of_sentences(sentences)
         if fault is not None:
             return fault
-        # Pairs have been refused by then: with labels every input is a single text.
-        pairs = [(str(item), sentence) for item in request.input for sentence in sentences]
-        return self._rows(pairs, "only_first")
+        pair = next((at for at, item in enumerate(request.input) if not isinstance(item, str)), None)
+        if pair is not None:
+            return BadRequest(f"input[{pair}]: a pair of texts cannot have candidate_labels", param=f"input[{pair}]")
+        texts = [item for item in request.input if isinstance(item, str)]
+        return self._rows([(text, sentence) for text in texts for sentence in sentences], "only_first")
 
     def _fault_of_sentences(self, sentences: Sequence[str]) -> BadRequest | None:
         """Return what is wrong with the first label whose sentence leaves no room for a text beside it."""

@@ -66,8 +66,8 @@ class TextClassifier(ShowsTokens):
     def _labels(self, request: ClassifyRequest, rows: Sequence[Row], logits: Sequence[Tensor]) -> ClassifyResult:
         own = self._network.labels
         if request.labels:
-            found = torch.stack(list(logits)).split(len(request.labels))
-            scores = [fit_of(of_text, own, several=request.multi_label) for of_text in found]
+            of_texts = torch.stack(list(logits)).unflatten(0, (-1, len(request.labels)))
+            scores = [fit_of(of_text, own, several=request.multi_label) for of_text in of_texts]
         else:
             scores = list(scores_of(torch.stack(list(logits)), self._problem))
         told = tuple(ranked(request.labels or own, of_text, request.top_k) for of_text in scores)
