@@ -1,4 +1,4 @@
-"""What every test stands on: no network, and the echo backend installed as a plugin."""
+"""What the tests of the core stand on: the echo backend installed as a plugin, and nothing of the developer's own."""
 
 import logging
 import os
@@ -8,11 +8,6 @@ from pathlib import Path
 import pytest
 
 from installed import on_path, write_distribution
-
-# Read by libraries when they are imported, so before any test is.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,21 +1,10 @@
-"""Tiny speech models that several tests share, and one thread for all of them."""
+"""Tiny speech models that several tests share."""
 
-import os
 from pathlib import Path
 
-# Read by libraries when they are imported.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import pytest
-import torch
 
 from tiny.vits import make_vits
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Compute with one thread: more of them only wait for one another on models this small."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

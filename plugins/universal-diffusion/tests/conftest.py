@@ -1,4 +1,4 @@
-"""Tiny pipelines that several tests share, one thread for all of them, and no bars between the dots."""
+"""Tiny pipelines that several tests share, and no bars between the dots."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
@@ -25,23 +24,11 @@ Paint = Callable[[DiffusionModel, ImageRequest], list[Pixels]]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Compute with one thread: more of them only wait for one another on models this small."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True, scope="session")
 def quiet() -> None:
     """Keep the libraries' progress bars and remarks out of the tests' output."""
     diffusers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the hub's client from the network: these tests import it before anything could tell it so."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture(scope="session")

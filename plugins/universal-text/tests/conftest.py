@@ -1,4 +1,4 @@
-"""Tiny models that several tests share, and one thread for all of them."""
+"""Tiny models that several tests share."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tiny import causal
 from tiny.answers import Answers, gather
@@ -17,12 +16,6 @@ from universal_text.causal.model import CausalModel
 from universal_text.options import CausalOptions
 
 Open = Callable[..., CausalModel]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Compute with one thread: more of them only wait for one another on models this small."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

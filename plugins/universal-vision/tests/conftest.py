@@ -1,17 +1,10 @@
-"""Tiny models that several tests share, and one thread for all of them."""
+"""Tiny models that several tests share."""
 
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-import torch
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Compute with one thread: more of them only wait for one another on models this small."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,8 @@
+"""What the tests of the core and of every plugin stand on: no network, and no more threads than help."""
+
+import os
+
+# Read by libraries when they are imported, so before any test is.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"
