@@ -1,4 +1,4 @@
-"""The README documents every option of both backends."""
+"""The README documents every option of all backends."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,12 @@ from universal_core import Backend
 from universal_text import causal
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-SECTIONS = {"text": "## Options", "text-embeddings": "## Text embeddings"}
+SECTIONS = {
+    "text": "## Options",
+    "text-embeddings": "## Text embeddings",
+    "text-classification": "## Ranking and labels",
+    "token-classification": "## Ranking and labels",
+}
 
 
 @pytest.mark.parametrize("backend", list(universal_text.register_backends()), ids=lambda backend: backend.name)

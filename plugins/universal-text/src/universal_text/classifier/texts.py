@@ -66,7 +66,7 @@ class TextClassifier(ShowsTokens):
     def _labels(self, request: ClassifyRequest, rows: Sequence[Row], logits: Sequence[Tensor]) -> ClassifyResult:
         own = self._network.labels
         if request.labels:
-            of_texts = torch.stack(list(logits)).unflatten(0, (-1, len(request.labels)))
+            of_texts = torch.stack(list(logits)).view(-1, len(request.labels), len(own))
             scores = [fit_of(of_text, own, several=request.multi_label) for of_text in of_texts]
         else:
             scores = list(scores_of(torch.stack(list(logits)), self._problem))
