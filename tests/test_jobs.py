@@ -406,6 +406,20 @@ def test_a_cancelled_async_generator_stops_at_its_next_await() -> None:
 
 
 @pytest.mark.parametrize("task", ["plain", "asynchronous"])
+def test_a_reader_that_is_still_there_is_told_why_its_job_was_cancelled(task: str) -> None:
+    model, reason = Stepping(), Failure("WorkerDied", "unloaded")
+
+    async def use(here: Bench) -> Ended:
+        running = here.start(task)
+        await running.sent(1)
+        running.job.cancel(reason)
+        model.leave.release()
+        return await running.end()
+
+    assert bench(model, use).failure == reason
+
+
+@pytest.mark.parametrize("task", ["plain", "asynchronous"])
 def test_a_job_cancelled_before_it_began_never_begins(task: str) -> None:
     model = Stepping()
 

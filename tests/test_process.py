@@ -121,6 +121,22 @@ def test_a_worker_that_is_asked_to_stop_closes_its_model(tmp_path: Path, fork: b
     assert mark.read_text() == "closed in order"
 
 
+@pytest.mark.parametrize("name", ["echo/slow", "stubborn/a"])
+def test_an_answer_that_was_being_written_when_its_model_is_unloaded_ends_in_an_error(name: str) -> None:
+    async def use(runtime: Runtime) -> None:
+        plan = await runtime.router.plan(name, "chat")
+        async with runtime.router.call(plan, "chat", chat_request("for ever " * 1000, 1000)) as call:
+            batches = call.batches()
+            await anext(batches)
+            unloading = asyncio.ensure_future(runtime.pool.unload(name, "asked for"))
+            with pytest.raises(WorkerDied, match="safe to retry"):
+                async for _ in batches:
+                    pass
+            await unloading
+
+    run(use, Config(workers=WorkersConfig(stop_grace=0.2), model=configured("echo/slow", delay=0.02)))
+
+
 def test_a_worker_that_does_not_stop_is_killed_after_the_grace(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

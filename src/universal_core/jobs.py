@@ -53,6 +53,7 @@ class Job:
         self._room = threading.Semaphore(WINDOW)
         self._drained = asyncio.Event()
         self._cancelled = False
+        self._reason: Failure | None = None
         self._running: asyncio.Task[None] | None = None
 
     def grant(self, count: int) -> None:
@@ -64,9 +65,13 @@ class Job:
         if not self._waiting:
             self._drained.set()
 
-    def cancel(self) -> None:
-        """Stop within one step: an async method at its next await, a plain generator when its step returns."""
+    def cancel(self, reason: Failure | None = None) -> None:
+        """Stop within one step: an async method at its next await, a plain generator when its step returns.
+
+        ``reason`` is what the reader is told, None where it is gone.
+        """
         self._cancelled = True
+        self._reason = reason
         self._room.release()
         self._drained.set()
         if self._running is not None:
@@ -79,7 +84,7 @@ class Job:
             await self._answer(run_task, model, frame, thread)
             await self._settle()
         except asyncio.CancelledError:
-            pass  # cancel() did this; the client is gone and wants no reason
+            pass  # cancel() did this
         except UniversalError as error:
             failure = error.to_failure()
         except Exception as error:  # the worker's boundary: whatever a model raises ends this job alone
@@ -88,7 +93,7 @@ class Job:
                 f"the model failed in {frame.task}: {type(error).__name__}; the server's log has the details"
             ).to_failure()
         finally:
-            self._outbox.put(Ended(self.number, failure, self.late))
+            self._outbox.put(Ended(self.number, failure or self._reason, self.late))
 
     async def _answer(self, run_task: Callable[..., Any], model: Any, frame: Run, thread: Executor) -> None:
         loop = asyncio.get_running_loop()

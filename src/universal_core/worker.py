@@ -17,7 +17,7 @@ import psutil
 
 from universal_core import logs
 from universal_core.config import LoggingConfig
-from universal_core.errors import LoadFailed, UniversalError
+from universal_core.errors import LoadFailed, UniversalError, WorkerDied
 from universal_core.execution import Execution
 from universal_core.frames import AnyFrame, Cancel, Failed, FrameProtocol, Grant, Load, Loading, Memory, Ready, Run
 from universal_core.jobs import Job, Outbox
@@ -27,6 +27,7 @@ from universal_core.plugins import Plugins
 log = logging.getLogger(__name__)
 
 MEMORY_INTERVAL = 10.0
+_UNLOADED = WorkerDied("the model was unloaded while it was answering; nothing was kept, so it is safe to retry")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,7 +61,7 @@ class Host:
         await loop.create_connection(lambda: self._connection, sock=connection)
         await self._stopping.wait()
         for job in list(self._jobs.values()):
-            job.cancel()
+            job.cancel(_UNLOADED.to_failure())
         if self._model is not None:
             await self._close()
 

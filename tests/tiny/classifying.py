@@ -7,6 +7,7 @@ from tiny.folder import info_of
 from universal_core import ClassifyRequest, ClassifyTokensRequest, RerankRequest, Result
 
 if TYPE_CHECKING:
+    from universal_text.classifier.judge import JudgingModel
     from universal_text.classifier.names import TokenClassifier
     from universal_text.classifier.options import ClassifierOptions
     from universal_text.classifier.texts import TextClassifier
@@ -26,7 +27,14 @@ def load_tokens(path: Path, **options: Any) -> "TokenClassifier":
     return TokenClassifier(info_of(path), _options(options))
 
 
-def rank(model: "TextClassifier", query: str, *documents: str) -> list[float]:
+def load_judge(path: Path, **options: Any) -> "JudgingModel":
+    """Return the decoder in a folder that ranks documents, on the CPU."""
+    from universal_text.classifier.judge import JudgingModel
+
+    return JudgingModel(info_of(path), _options(options))
+
+
+def rank(model: "TextClassifier | JudgingModel", query: str, *documents: str) -> list[float]:
     """Return the score of each document."""
     return list(result(model.rerank([RerankRequest(query=query, documents=documents)])).scores)
 

@@ -10,7 +10,7 @@ from sentence_transformers import CrossEncoder
 from transformers import pipeline
 
 from server import Server, running_server
-from tiny.classifiers import make_classifier, make_token_classifier
+from tiny.classifiers import make_classifier, make_judge, make_token_classifier
 
 DOCUMENTS = ["hello world", "the quick brown fox", "", "a lazy dog"]
 TEXT = "the tiny cat is quick. Öäü, hello dog!"
@@ -53,6 +53,14 @@ def test_documents_are_ranked(server: Server, ranker: Path) -> None:
     found = [one["relevance_score"] for one in answer["results"]]
     assert found == pytest.approx([one["score"] for one in expected], abs=1e-5)
     assert answer["usage"]["prompt_tokens"] > 4 * len(DOCUMENTS)
+
+
+def test_documents_are_ranked_by_a_decoder(server: Server, tmp_path: Path) -> None:
+    path = make_judge(tmp_path)
+    answer = ask(server, "rerank", path, query="fox", documents=DOCUMENTS, top_n=2)
+    expected = CrossEncoder(str(path), device="cpu").rank("fox", DOCUMENTS, top_k=2, show_progress_bar=False)
+    found = [(one["index"], one["relevance_score"]) for one in answer["results"]]
+    assert found == [(one["corpus_id"], pytest.approx(one["score"], abs=1e-5)) for one in expected]
 
 
 def test_texts_are_labelled(server: Server, classifier: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tiny.causal import make_llama
-from tiny.classifiers import make_classifier, make_token_classifier
+from tiny.classifiers import make_classifier, make_judge, make_token_classifier
 from tiny.encoders import make_sentence_transformer
 from universal_core.testing import BackendContract
 
@@ -34,6 +34,11 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_token_classifier(tmp_path_factory.mktemp("contract") / "finder")
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_judge(tmp_path_factory.mktemp("contract") / "judge")
 
 
 class TestCausal(BackendContract):
@@ -75,3 +80,12 @@ class TestFinder(BackendContract):
     @pytest.fixture(autouse=True)
     def _model(self, finder: Path) -> None:
         type(self).model = str(finder)
+
+
+class TestJudge(BackendContract):
+    model: ClassVar[str]
+    backend: ClassVar[str | None] = "text-ranking"
+
+    @pytest.fixture(autouse=True)
+    def _model(self, judge: Path) -> None:
+        type(self).model = str(judge)

@@ -31,7 +31,7 @@ def test_what_is_preloaded_touches_no_accelerator_and_starts_no_thread() -> None
 
 def test_the_backends_are_registered() -> None:
     names = [backend.name for backend in universal_text.register_backends()]
-    assert names == [BACKEND.name, "text-embeddings", "text-classification", "token-classification"]
+    assert names == [BACKEND.name, "text-embeddings", "text-classification", "token-classification", "text-ranking"]
 
 
 def test_one_nursery_serves_all_backends() -> None:

@@ -16,6 +16,7 @@ SECTIONS = {
     "text-embeddings": "## Text embeddings",
     "text-classification": "## Ranking and labels",
     "token-classification": "## Ranking and labels",
+    "text-ranking": "## Ranking and labels",
 }
 
 

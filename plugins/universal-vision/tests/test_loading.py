@@ -1,6 +1,7 @@
 """Loading: what can go wrong is said in words that help."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -75,12 +76,27 @@ def test_code_of_an_unknown_model_runs_only_where_it_is_trusted(tmp_path: Path) 
         EncoderModel(info_of(path), CPU)
 
 
+@pytest.mark.parametrize("name", ["vision.siglip", "vision.vit_without_pooler"])
+def test_the_library_remarks_on_nothing_while_a_model_is_loaded(
+    name: str, folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = folder(name)
+    library = logging.getLogger("transformers")
+    library.addHandler(caplog.handler)
+    try:
+        EncoderModel(info_of(path), CPU).close()
+    finally:
+        library.removeHandler(caplog.handler)
+    assert caplog.text == ""
+
+
 def test_models_of_timm_say_which_package_they_need(tmp_path: Path) -> None:
     path = make_vit(tmp_path)
     own = {"architecture": "vit_tiny_patch16_224", "num_classes": 5, "pretrained_cfg": {"input_size": [3, 32, 32]}}
     (path / "config.json").write_text(json.dumps(own))
-    with pytest.raises(LoadFailed, match="timm"):
+    with pytest.raises(LoadFailed, match="timm") as raised:
         EncoderModel(info_of(path), CPU)
+    assert "\n" not in raised.value.message
 
 
 def test_code_that_is_trusted_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

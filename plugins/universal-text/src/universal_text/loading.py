@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from logging import ERROR
 from typing import Any, Protocol
 
 import torch
 from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils import logging
 
 from universal_core import LoadFailed, ModelInfo
 from universal_core.pytorch import pick_device, pick_dtype
@@ -27,6 +28,21 @@ class LoadOptions(Protocol):
     @property
     def trust_remote_code(self) -> bool:
         """Whether code that comes with the model may run."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' bars and remarks on what it loads out of the log: what matters of them is checked here."""
+    log: Any = logging
+    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity(ERROR)
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(before)
+        if bars:
+            log.enable_progress_bar()
 
 
 @contextmanager
@@ -69,8 +85,7 @@ def load_pretrained(
     """
     path = folder_of(info, options)
     device = pick_device(options.device)
-    with explained(info):
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # a worker has no terminal
+    with explained(info), quiet():
         config = AutoConfig.from_pretrained(path, **from_folder(options))
         wanted = {"dtype": pick_dtype(options.dtype, device, _dtype_of(config)), **wanted}
         model, report = auto_class.from_pretrained(
@@ -97,4 +112,6 @@ def _dtype_of(config: Any) -> torch.dtype | None:
 def _words(error: Exception) -> str:
     if isinstance(error, torch.OutOfMemoryError):
         return f"the device has too little memory for its weights; use a smaller model or another device ({error})"
-    return f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+    # Some have several lines, for a terminal.
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if isinstance(error, KeyError) else words

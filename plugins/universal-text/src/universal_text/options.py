@@ -19,6 +19,7 @@ PRELOAD = (
     "transformers.models.llama.modeling_llama",
     "transformers.models.qwen3.modeling_qwen3",
     "universal_text.causal.model",
+    "universal_text.classifier.judge",
     "universal_text.classifier.names",
     "universal_text.classifier.texts",
     "universal_text.encoder.model",

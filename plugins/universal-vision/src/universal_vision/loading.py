@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoTokenizer
 
 from universal_core import LoadFailed, ModelInfo
 from universal_core.pytorch import use_threads
-from universal_text.loading import LoadOptions, explained, folder_of, from_folder, load_pretrained
+from universal_text.loading import LoadOptions, explained, folder_of, from_folder, load_pretrained, quiet
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 # Where timm's own configuration keeps this.
@@ -56,12 +56,12 @@ def load_image_processor(info: ModelInfo, options: LoadOptions, **wanted: Any) -
             f"{info.id} has no preprocessor_config.json, which says how its pictures are resized and normalized; "
             "put the one of the model that it was made from beside its config.json"
         )
-    with explained(info):
+    with explained(info), quiet():
         load: Any = AutoImageProcessor.from_pretrained  # the library has no types here
         return load(folder, **from_folder(options), **wanted)
 
 
 def load_tokenizer(info: ModelInfo, options: LoadOptions) -> Any:
     """Return the tokenizer of a model that reads words too; raises LoadFailed."""
-    with explained(info):
+    with explained(info), quiet():
         return AutoTokenizer.from_pretrained(folder_of(info, options), **from_folder(options))

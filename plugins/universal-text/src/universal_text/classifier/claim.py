@@ -3,7 +3,9 @@
 from typing import Any
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
+from universal_text.claims import is_causal
 from universal_text.classifier.options import ClassifierOptions
+from universal_text.documents import kinds_of, modules_of
 from universal_text.estimates import working_bytes
 from universal_text.files import files_beside, weight_files
 from universal_text.options import PRELOAD
@@ -25,7 +27,15 @@ TOKENS = Backend(
     preload=PRELOAD,
     engine="pytorch",
 )
-BACKENDS = (TEXTS, TOKENS)
+JUDGES = Backend(
+    name="text-ranking",
+    model="universal_text.classifier.judge:JudgingModel",
+    tasks=("rerank", "tokenize", "detokenize"),
+    options=ClassifierOptions,
+    preload=PRELOAD,
+    engine="pytorch",
+)
+BACKENDS = (TEXTS, TOKENS, JUDGES)
 
 ENTAILMENT = "entail"
 """What the label begins with, in any case, by which a model says that one text follows from another."""
@@ -46,7 +56,9 @@ _SLOTS = 64
 
 
 def claim_classifier(info: ModelInfo) -> Claim | None:
-    """Offer to run a classifier of texts or of their tokens, in safetensors."""
+    """Offer to run a classifier of texts or of their tokens, or a decoder that judges them, in safetensors."""
+    if module := judging_module(info):
+        return _claim_judge(info, module)
     if info.config.get("model_type") in _READ_MORE or not _is_plain(info):
         return None
     if name := _class_of(info, "SEQUENCE_CLASSIFICATION", "AutoModelForSequenceClassification"):
@@ -65,8 +77,30 @@ def _claim_texts(info: ModelInfo, name: str) -> Claim | None:
     return _claim(info, TEXTS, tasks, f"config.json names the classifier {name} with {len(labels)} labels", fields)
 
 
+def _claim_judge(info: ModelInfo, module: str) -> Claim | None:
+    name = next((name for name in info.architectures if is_causal(name)), None)
+    reason = f"modules.json names a LogitScore over {name}, which says yes or no"
+    return _claim(info, JUDGES, JUDGES.tasks, reason, (), (f"{module}/config.json",)) if name else None
+
+
+def judging_module(info: ModelInfo) -> str | None:
+    """Return the folder that says which tokens of a decoder mean yes and no, None for any other model.
+
+    Only the layout of sentence-transformers tells such a model from one that chats: a LogitScore behind a Transformer.
+    """
+    modules = modules_of(info)
+    if kinds_of(modules) != ["Transformer", "LogitScore"] or modules[0].get("path"):
+        return None
+    return str(modules[1].get("path") or "").strip("/") or None
+
+
 def _claim(
-    info: ModelInfo, backend: Backend, tasks: tuple[str, ...], reason: str, fields: tuple[str, ...]
+    info: ModelInfo,
+    backend: Backend,
+    tasks: tuple[str, ...],
+    reason: str,
+    fields: tuple[str, ...],
+    more: tuple[str, ...] = (),
 ) -> Claim | None:
     weights = weight_files(info)
     if not weights:
@@ -79,7 +113,7 @@ def _claim(
         memory=MemoryEstimate(weights=info.size_of(*weights), working=working_bytes(info.config)),
         slots=_SLOTS,
         fields=fields,
-        files=(*weights, *files_beside(info), *_LAYOUT),
+        files=(*weights, *files_beside(info), *_LAYOUT, *more),
     )
 
 
@@ -103,8 +137,5 @@ def _class_of(info: ModelInfo, table: str, auto_class: str) -> str | None:
 
 def _is_plain(info: ModelInfo) -> bool:
     """Tell a classifier by itself, also in the layout of sentence-transformers, from one with layers behind it."""
-    modules = info.documents.get("modules.json")
-    if not modules:
-        return True
-    first = modules[0] if isinstance(modules, list) and len(modules) == 1 else None
-    return isinstance(first, dict) and str(first.get("type", "")).endswith(".Transformer") and not first.get("path")
+    modules = modules_of(info)
+    return not modules or (kinds_of(modules) == ["Transformer"] and not modules[0].get("path"))

@@ -30,7 +30,13 @@ class Row(NamedTuple):
 
 
 class Network:
-    """A classifier with its tokenizer; ``labels`` are what its numbers stand for, in their order."""
+    """A classifier with its tokenizer; ``labels`` are what its numbers stand for, in their order.
+
+    ``settings`` are those that sentence-transformers keeps beside it, ``longest`` the most tokens of an input.
+    """
+
+    # By its padding's token a decoder finds the last of a row; one that has none takes a row at a time.
+    pads_by_token = True
 
     def __init__(self, info: ModelInfo, options: ClassifierOptions, auto_class: Any) -> None:
         """Load the model in the folder ``info.path``; raises LoadFailed."""
@@ -39,12 +45,12 @@ class Network:
         self._model = load_pretrained(info, auto_class, options)
         self._model.config.use_cache = False
         self.config = self._model.config
-        settings = read_settings(Path(folder))
+        self.settings = read_settings(Path(folder))
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(
-            folder, lower_case=settings.get("do_lower_case", False), trust_remote_code=options.trust_remote_code
+            folder, lower_case=self.settings.get("do_lower_case", False), trust_remote_code=options.trust_remote_code
         )
         self.longest = longest_of(
-            self._model, self.tokenizer, asked=options.max_length, told=settings.get("max_seq_length")
+            self._model, self.tokenizer, asked=options.max_length, told=self.settings.get("max_seq_length")
         )
         self.vocabulary = vocabulary_of(self._model)
         self.labels = [
@@ -52,10 +58,9 @@ class Network:
         ]
         self._takes = inspect.signature(self._model.forward).parameters
         self.has_types = "token_type_ids" in self._takes and "token_type_ids" in self.tokenizer.model_input_names
-        # The model's own, for by it decoders find the last token of a row; one that has none takes a row at a time.
         padding = getattr(self.config.get_text_config(), "pad_token_id", None)
         self._filler: int = padding or 0
-        self._budget = 1 if padding is None else options.batch_tokens
+        self._budget = 1 if padding is None and self.pads_by_token else options.batch_tokens
         pads = "attention_mask" in self._takes and self.config.model_type not in _WITHOUT_PADDING
         self._allowance = allowance_on(self._model.device, options.batch_tokens) if pads else 0
 

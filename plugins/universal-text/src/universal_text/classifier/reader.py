@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from universal_core import BadRequest, ClassifyRequest, ContextLengthExceeded, RerankRequest
 from universal_text.classifier.network import Network, Row
+from universal_text.classifier.questions import questions_for
 
 Text = str | tuple[str, str]
 Cut = Literal["longest_first", "only_first"]
@@ -17,12 +18,15 @@ class Reader:
     """Reads the requests of one model; texts that are too long are cut, as sentence-transformers and pipelines do."""
 
     def __init__(self, network: Network, prompt: str) -> None:
-        """``prompt`` is put before every query that documents are ranked for."""
+        """``prompt`` is put before every query that documents are ranked for; raises LoadFailed."""
         self._network = network
         self._prompt = prompt
+        self._questions = questions_for(network, prompt)
 
     def ranking(self, request: RerankRequest) -> list[Row] | BadRequest:
         """Return a row for each document, after the query; the longer of the two is cut first."""
+        if self._questions:
+            return self._questions.rows(request)
         query = self._prompt + request.query
         return self._checked(self._rows([(query, document) for document in request.documents]), "documents")
 

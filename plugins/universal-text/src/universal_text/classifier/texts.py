@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from universal_core import (
@@ -58,10 +58,8 @@ class TextClassifier(ShowsTokens):
         read = [self._reader.texts(request) for request in requests]
         return answer_together(requests, read, self._network.logits, self._labels)
 
-    @torch.inference_mode()
     def _ranking(self, request: RerankRequest, rows: Sequence[Row], logits: Sequence[Tensor]) -> RerankResult:
-        scores: Tensor = self._relevance(torch.cat(list(logits)))
-        return RerankResult(scores=tuple(scores.tolist()), usage=usage_of(rows))
+        return ranking_of(rows, logits, self._relevance)
 
     def _labels(self, request: ClassifyRequest, rows: Sequence[Row], logits: Sequence[Tensor]) -> ClassifyResult:
         own = self._network.labels
@@ -72,6 +70,13 @@ class TextClassifier(ShowsTokens):
             scores = list(scores_of(torch.stack(list(logits)), self._problem))
         told = tuple(ranked(request.labels or own, of_text, request.top_k) for of_text in scores)
         return ClassifyResult(predictions=told, usage=usage_of(rows))
+
+
+@torch.inference_mode()
+def ranking_of(rows: Sequence[Row], logits: Sequence[Tensor], relevance: nn.Module) -> RerankResult:
+    """Return the relevance of each row from its only number."""
+    scores: Tensor = relevance(torch.cat(list(logits)))
+    return RerankResult(scores=tuple(scores.tolist()), usage=usage_of(rows))
 
 
 def usage_of(rows: Sequence[Row]) -> Usage:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
+from universal_text.documents import kinds_of, modules_of
 from universal_text.encoder.options import EncoderOptions
 from universal_text.estimates import working_bytes
 from universal_text.files import files_beside, weight_files
@@ -59,14 +60,14 @@ _SLOTS = 64
 
 def claim_encoder(info: ModelInfo) -> Claim | None:
     """Offer to run a sentence-transformers layout, or a bare BERT-like encoder, in safetensors."""
-    modules = _modules(info)
+    modules = modules_of(info)
     if modules:
         return _claim_layout(info, modules)
     return _claim_bare(info) if info.config.get("model_type") in _ENCODERS else None
 
 
 def _claim_layout(info: ModelInfo, modules: list[dict[str, Any]]) -> Claim | None:
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    kinds = kinds_of(modules)
     if kinds[0] != "Transformer" or not _embeds(info):
         return None
     over = " over " + info.architectures[0] if info.architectures else ""
@@ -99,11 +100,6 @@ def _claim(info: ModelInfo, rank: int, reason: str, folder: str, files: tuple[st
         fields=("dimensions", "normalize", "prompt_name"),
         files=(*weights, *files_beside(info, folder), *files),
     )
-
-
-def _modules(info: ModelInfo) -> list[dict[str, Any]]:
-    found = info.documents.get("modules.json")
-    return [module for module in found if isinstance(module, dict)] if isinstance(found, list) else []
 
 
 def _embeds(info: ModelInfo) -> bool:

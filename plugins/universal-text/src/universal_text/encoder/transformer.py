@@ -1,17 +1,14 @@
 """Loads the transformer of an embedding model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from logging import ERROR
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
 
 from universal_core import LoadFailed
+from universal_text.loading import quiet
 
 # Of these only the encoder half makes the vectors.
 _ENCODER_HALF = {
@@ -31,7 +28,7 @@ def load_transformer(
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-        with _quiet():
+        with quiet():
             model, report = _class_for(config).from_pretrained(
                 folder,
                 config=config,
@@ -70,21 +67,6 @@ def _narrow(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         if isinstance(module, nn.Linear):
             module.to(dtype)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting what it left out: a language head is not wanted, and the rest is checked."""
-    log: Any = logging
-    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(ERROR)
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(before)
-        if bars:
-            log.enable_progress_bar()
 
 
 def _class_for(config: PretrainedConfig) -> Any:
