@@ -209,6 +209,7 @@ def test_a_plugin_that_is_installed_is_not_recommended(tmp_path: Path) -> None:
     with on_path(tmp_path / "plugin"), pytest.raises(TaskNotSupported) as raised:
         chosen(local(tmp_path / "m", {}, nose__json=b"{}"))
     assert "universal-nose is installed, but does not run models of this kind" in raised.value.message
+    assert raised.value.message.endswith(" without weights in safetensors")
 
 
 def test_a_plugin_without_its_libraries_is_told_how_to_get_them(

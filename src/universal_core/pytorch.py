@@ -53,6 +53,13 @@ def use_threads(count: int | None) -> int:
     return threads
 
 
+def taken_memory(device: torch.device) -> int:
+    """Return the bytes that this process has taken on an accelerator, 0 on a processor."""
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    return int(torch.cuda.memory_reserved(device)) if device.type == "cuda" else 0
+
+
 def _cuda_devices() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 

@@ -113,7 +113,7 @@ class Router:
                 )
         if not claims:
             kind = f" ({', '.join(found.info.architectures)})" if found.info.architectures else ""
-            advice = self._advice(plugin_for_model(found.info))
+            advice = self._advice(found.info)
             raise TaskNotSupported(f"no installed plugin runs {found.name}{kind}{advice}", param="model")
         able = [claim for claim in claims if set(found.entry.tasks) <= set(claim.tasks)]
         fitting = [claim for claim in able if task is None or task in claim.tasks]
@@ -134,8 +134,9 @@ class Router:
             device=self._device(backend, options),
         )
 
-    def _advice(self, plugin: KnownPlugin | None) -> str:
+    def _advice(self, info: ModelInfo) -> str:
         """Return what to do about a plugin that seems to be missing: install it, or see why it does not help."""
+        plugin = plugin_for_model(info)
         if plugin is None:
             return "; `universal plugins` lists what is installed"
         name, state = plugin.distribution, self._state(plugin)
@@ -144,7 +145,8 @@ class Router:
         if state == "active" and (missing := self._missing(plugin)):
             return f"; {name} is installed without the libraries for {', '.join(missing)}: `{plugin.command}`"
         if state == "active":
-            return f"; {name} is installed, but does not run models of this kind"
+            lack = "" if info.matching("*.safetensors", "*.gguf") else " without weights in safetensors"
+            return f"; {name} is installed, but does not run models of this kind{lack}"
         return f"; {name} is installed but {state}: `universal plugins` says why"
 
     def _cannot(self, name: str, task: str, claims: tuple[Claim, ...]) -> str:

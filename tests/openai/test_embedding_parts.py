@@ -138,3 +138,10 @@ def test_the_official_client_sends_parts_as_they_are(post: Post) -> None:
     for answer in (found, more):
         assert [item.embedding for item in answer.data] == [SEEN, [5.0, 104.0]]
         assert answer.usage.prompt_tokens == 2
+
+
+@pytest.mark.parametrize("name", ["input_type", "prompt_name"])
+def test_a_prefix_that_the_model_does_not_know_is_told_by_the_name_that_the_client_used(post: Post, name: str) -> None:
+    response = post("/v1/embeddings", json=body("hi", **{name: "query"}, model="echo/basic"))
+    assert outcome(response) == (400, "unsupported_field", name)
+    assert response.json()["error"]["message"].startswith(f"{name}: ")

@@ -100,6 +100,11 @@ def test_a_reranker_or_sparse_encoder_in_a_layout_is_not_claimed(kind: str) -> N
     assert claim("BertForSequenceClassification", "bert", LAYOUT) is None
 
 
+def test_a_decoder_that_judges_documents_is_not_claimed() -> None:
+    judge = [LAYOUT[0], {"idx": 1, "path": "1_LogitScore", "type": "sentence_transformers.cross_encoder.LogitScore"}]
+    assert claim("Qwen3ForCausalLM", "qwen3", judge) is None
+
+
 @pytest.mark.parametrize("modules", [None, LAYOUT])
 @pytest.mark.parametrize(
     "file",

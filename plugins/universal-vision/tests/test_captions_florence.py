@@ -114,6 +114,7 @@ def test_one_of_microsofts_layout_is_refused_with_what_to_use_before_anything_is
     offer = claim(original)
     assert offer is not None
     assert offer.files == ("config.json",)
+    assert "will be refused: the same weights" in offer.reason
     with pytest.raises(LoadFailed, match="florence-community/Florence-2-base"):
         load_original(original)
 

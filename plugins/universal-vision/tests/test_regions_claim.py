@@ -1,5 +1,8 @@
 """Which models say where things are, told from config.json and the list of files."""
 
+from importlib.util import find_spec
+from typing import Any
+
 import pytest
 
 from universal_core import Claim, ModelFile, ModelInfo, ModelRef
@@ -8,13 +11,15 @@ from universal_vision.regions.claim import claim
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "pytorch_model.bin")
 
 
-def claimed(architecture: str, model_type: str = "", files: tuple[str, ...] = FILES) -> Claim | None:
+def claimed(
+    architecture: str, model_type: str = "", files: tuple[str, ...] = FILES, **settings: Any
+) -> Claim | None:
     info = ModelInfo(
         id="some/name",
         ref=ModelRef.parse("some/name"),
         source="test",
         files=tuple(ModelFile(name, 1000) for name in files),
-        documents={"config.json": {"architectures": [architecture], "model_type": model_type}},
+        documents={"config.json": {"architectures": [architecture], "model_type": model_type, **settings}},
     )
     return claim(info)
 
@@ -119,6 +124,18 @@ def test_a_depth_estimator_estimates_depths(architecture: str) -> None:
 )
 def test_what_says_not_where_things_are_is_not_claimed(architecture: str) -> None:
     assert claimed(architecture) is None
+
+
+@pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed")
+@pytest.mark.parametrize(
+    "settings", [{"use_timm_backbone": True}, {"backbone_config": {"model_type": "timm_backbone"}}], ids=str
+)
+def test_a_backbone_of_timm_is_told_where_timm_is_not_installed(settings: dict[str, Any]) -> None:
+    over_timm, plain = (claimed("DetrForObjectDetection", "detr", **more) for more in (settings, {}))
+    assert over_timm is not None
+    assert plain is not None
+    assert over_timm.reason.endswith("it needs timm, which is not installed: pip install timm")
+    assert "timm" not in plain.reason
 
 
 def test_without_safetensors_there_is_no_claim() -> None:

@@ -18,6 +18,7 @@ from universal_core.http import answer, collect, open_call, read_json
 from universal_core.messages import EmbedImageRequest, EmbedRequest, EmbedResult
 from universal_core.openai.image_inputs import InputPart, Source, look
 from universal_core.openai.inputs import Inputs, InputUsage, Token, split
+from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 MOST_INPUTS = 2048
@@ -154,11 +155,21 @@ async def create(request: Request) -> Response:
     if contents is not None and any(is_image for _, is_image in contents):
         result, call = await look(request, MixedInput(body, contents), "embed_image", EmbedResult)
     else:
+        result, call = await _embed(request, body)
+    return answer(Embeddings.of(call.plan.name, result, text=body.encoding_format == "base64"), [call])
+
+
+async def _embed(request: Request, body: EmbeddingsBody) -> tuple[EmbedResult, Call]:
+    try:
         call = await open_call(request, body.model, "embed", body.to_request())
         ((found,),) = await collect(request, [call])
-        assert isinstance(found, EmbedResult)
-        result = found
-    return answer(Embeddings.of(call.plan.name, result, text=body.encoding_format == "base64"), [call])
+    except BadRequest as error:
+        # The domain's request has one name for the two fields.
+        if error.param == "prompt_name" and not body.prompt_name:
+            raise type(error)(error.message.replace("prompt_name", "input_type", 1), param="input_type") from None
+        raise
+    assert isinstance(found, EmbedResult)
+    return found, call
 
 
 @hookimpl

@@ -1,6 +1,7 @@
 """What the claims of all backends have in common: a model's files, and the memory that it takes."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
 from universal_text.files import files_beside, weight_files
@@ -37,7 +38,8 @@ def offer(
 ) -> Claim | None:
     """Return an offer for a model in safetensors, None where it has no complete set of them.
 
-    The estimate is the size of the weights, and ``working`` bytes with 256 MiB for the libraries beside them.
+    The estimate is the size of the weights, and ``working`` bytes with 256 MiB for the libraries beside them. The
+    reason says so where the model cannot be loaded because timm is not installed.
     """
     weights = weight_files(info)
     if not weights:
@@ -48,9 +50,22 @@ def offer(
         backend=backend.name,
         tasks=tuple(tasks),
         rank=rank,
-        reason=reason,
+        reason=reason + _lacking(info),
         memory=MemoryEstimate(weights=sum(sizes[name] for name in weights), working=working + _LIBRARIES),
         slots=slots,
         fields=tuple(fields),
         files=(*weights, *files_beside(info), *beside),
     )
+
+
+def is_timm(info: ModelInfo) -> bool:
+    """Say whether a folder was written by timm itself, as transformers tells it."""
+    return "pretrained_cfg" in info.config and "model_type" not in info.config
+
+
+def _lacking(info: ModelInfo) -> str:
+    backbone = info.config.get("backbone_config")
+    over_timm = isinstance(backbone, dict) and backbone.get("model_type") == "timm_backbone"
+    if not (over_timm or info.config.get("use_timm_backbone") or is_timm(info)) or find_spec("timm"):
+        return ""
+    return "; it needs timm, which is not installed: pip install timm"

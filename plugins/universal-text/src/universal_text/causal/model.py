@@ -14,7 +14,7 @@ from universal_core.conversation import (
     context_asked,
     sampling_of,
 )
-from universal_core.pytorch import use_threads
+from universal_core.pytorch import taken_memory, use_threads
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, template_of, vocabulary_of
 from universal_text.causal.runner import SoloRunner
@@ -50,9 +50,14 @@ class WritingModel(LanguageModel):
         super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")))
         self.context = _context(model.config, options.n_ctx)
         self._choices = _choices_of(model) or vocabulary.size
+        self._device = model.device
         self._runner = SoloRunner(model, inputs)
         chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
         self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
+
+    def device_memory(self) -> int:
+        """Return the bytes that are taken on an accelerator."""
+        return taken_memory(self._device)
 
     def close(self) -> None:
         """End the engine; what is still being written fails."""

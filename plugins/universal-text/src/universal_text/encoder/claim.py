@@ -68,7 +68,7 @@ def claim_encoder(info: ModelInfo) -> Claim | None:
 
 def _claim_layout(info: ModelInfo, modules: list[dict[str, Any]]) -> Claim | None:
     kinds = kinds_of(modules)
-    if kinds[0] != "Transformer" or not _embeds(info):
+    if kinds[0] != "Transformer" or "LogitScore" in kinds or not _embeds(info):
         return None
     over = " over " + info.architectures[0] if info.architectures else ""
     reason = (

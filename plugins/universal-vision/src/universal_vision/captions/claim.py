@@ -43,6 +43,11 @@ _KINDS = {
     "VisionEncoderDecoderModel": _Kind("vision-encoder-decoder", ("caption",)),
 }
 
+FLORENCE_ADVICE = (
+    "the same weights for transformers are florence-community/Florence-2-base, -base-ft, -large and -large-ft"
+)
+"""What to do about a model that ``is_original_florence``."""
+
 MODEL_TYPES = tuple(sorted({kind.model_type for kind in _KINDS.values()}))
 """The model types of config.json that this backend knows; other models that write about pictures are chat models."""
 
@@ -59,7 +64,7 @@ def claim(info: ModelInfo) -> Claim | None:
         info,
         BACKEND,
         tasks=tasks,
-        reason=f"config.json names {name}, which writes about a picture, and its weights are safetensors",
+        reason=_reason(info, name),
         working=_WORKING,
         slots=CaptionOptions().slots,
         fields=("prompt",) if "caption" in tasks else (),
@@ -73,6 +78,12 @@ def is_original_florence(info: ModelInfo) -> bool:
     """Say whether a Florence-2 is laid out as by Microsoft, for code of its own, and not for transformers' class."""
     vision = info.config.get("vision_config")
     return isinstance(vision, dict) and vision.get("model_type") == "davit"
+
+
+def _reason(info: ModelInfo, name: str) -> str:
+    if is_original_florence(info):
+        return f"config.json names {name} in Microsoft's own layout, which will be refused: {FLORENCE_ADVICE}"
+    return f"config.json names {name}, which writes about a picture, and its weights are safetensors"
 
 
 def _tasks_of(info: ModelInfo, kind: _Kind) -> tuple[str, ...]:

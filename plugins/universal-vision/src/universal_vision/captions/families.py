@@ -7,7 +7,7 @@ from transformers import DonutProcessor
 
 from universal_core import LoadFailed, ModelInfo
 from universal_vision.captions.blip import Blip, BlipForQuestions
-from universal_vision.captions.claim import is_original_florence
+from universal_vision.captions.claim import FLORENCE_ADVICE, is_original_florence
 from universal_vision.captions.donut import Donut
 from universal_vision.captions.encoder_decoder import VisionEncoderDecoder
 from universal_vision.captions.florence2 import Florence2
@@ -41,8 +41,8 @@ def open_writer(info: ModelInfo, options: CaptionOptions) -> Writer:
         raise LoadFailed(f"{info.id} is none of {', '.join(WRITERS)}, but {', '.join(info.architectures) or 'unnamed'}")
     if is_original_florence(info):
         raise LoadFailed(
-            f"{info.id} is laid out for code of its own that works with old versions of transformers only; the same "
-            "weights for today's are florence-community/Florence-2-base, -base-ft, -large and -large-ft"
+            f"{info.id} is laid out for code of its own that works with old versions of transformers only; "
+            + FLORENCE_ADVICE
         )
     writer = Donut if _reads_documents(info) else WRITERS[name]
     processor = _processor_of(info, options, writer)

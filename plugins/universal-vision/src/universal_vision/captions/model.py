@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from universal_core import AnswerQuestionRequest, AnswerQuestionResult, CaptionRequest, CaptionResult, ModelInfo
 from universal_core.pictures import read_image
+from universal_core.pytorch import taken_memory
 from universal_vision.batches import Batches
 from universal_vision.captions.families import open_writer
 from universal_vision.captions.options import CaptionOptions
@@ -33,6 +34,10 @@ class CaptionModel:
         """Answer a question about a picture. Raises BadRequest for a picture or a question that cannot be read."""
         written = await self._answer(request)
         return AnswerQuestionResult(answer=written.text, score=written.score, usage=written.usage)
+
+    def device_memory(self) -> int:
+        """Return the bytes that are taken on an accelerator."""
+        return taken_memory(self._writer.device)
 
     def close(self) -> None:
         """End the threads."""

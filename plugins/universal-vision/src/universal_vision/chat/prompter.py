@@ -87,7 +87,13 @@ class PicturePrompter(Prompter):
 
     def _check_places(self, text: str, pictures: int) -> None:
         shown = text.count(self._mark) if self._mark else pictures
-        if shown != pictures:
+        if shown > pictures:
+            raise BadRequest(
+                f"messages: put together, the words of the parts have {self._mark}, which stands for a picture; "
+                "leave it out",
+                param="messages",
+            )
+        if shown < pictures:
             raise BadRequest(
                 f"messages: the model's chat template shows {shown} of {pictures} pictures; send them in turns of the "
                 "user",

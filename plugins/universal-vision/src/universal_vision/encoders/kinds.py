@@ -4,6 +4,7 @@ from typing import Literal
 
 from universal_core import ModelInfo
 from universal_text.tables import class_in, type_in
+from universal_vision.claiming import is_timm
 
 Kind = Literal["classifier", "matcher", "extractor"]
 
@@ -52,7 +53,7 @@ def embeds(info: ModelInfo) -> bool:
 
 
 def _classifier(info: ModelInfo) -> str | None:
-    if _is_timm(info) and info.config.get("num_classes"):
+    if is_timm(info) and info.config.get("num_classes"):
         return "TimmWrapperForImageClassification"
     return class_in(info, _CLASSIFIERS) or _own_classifier(info)
 
@@ -65,11 +66,6 @@ def _own_classifier(info: ModelInfo) -> str | None:
 
 
 def _extractor(info: ModelInfo) -> str | None:
-    if _is_timm(info):
+    if is_timm(info):
         return "TimmWrapperModel"
     return class_in(info, _EXTRACTORS) if embeds(info) else None
-
-
-def _is_timm(info: ModelInfo) -> bool:
-    """Say whether a folder was written by timm itself, as transformers tells it."""
-    return "pretrained_cfg" in info.config and "model_type" not in info.config

@@ -20,6 +20,7 @@ from universal_core import (
     TaskNotSupported,
     Usage,
 )
+from universal_core.pytorch import taken_memory
 from universal_vision.batches import Batches
 from universal_vision.encoders.labels import ranked
 from universal_vision.encoders.matching import TEMPLATE, Kept
@@ -81,6 +82,10 @@ class EncoderModel:
         """Return the vector of each text; raises BadRequest."""
         given = [(param, _text(item, param)) for param, item in _named("input", request.input)]
         return _embedded(await self._texts(given), request)
+
+    def device_memory(self) -> int:
+        """Return the bytes that are taken on an accelerator."""
+        return taken_memory(self._network.run.device)
 
     def close(self) -> None:
         """End the model's threads."""

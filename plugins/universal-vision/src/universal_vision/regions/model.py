@@ -21,6 +21,7 @@ from universal_core import (
     SegmentResult,
     Usage,
 )
+from universal_core.pytorch import taken_memory
 from universal_text.loading import explained
 from universal_vision.batches import Batches, together
 from universal_vision.loading import load_model
@@ -88,8 +89,7 @@ class RegionModel:
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""
-        device = self._loaded.device
-        return torch.cuda.memory_reserved(device) if device.type == "cuda" else 0
+        return taken_memory(self._loaded.device)
 
     async def detect(self, request: DetectRequest) -> DetectResult:
         """Find things in each picture. Raises BadRequest for a picture or labels that cannot be read."""
