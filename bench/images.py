@@ -23,8 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import httpx
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
-from server import Server, running_server
+from server import running_server
 from tiny.diffusion import make_stable_diffusion
 from universal_core.pytorch import pick_dtype, use_threads
 
@@ -62,20 +64,20 @@ def load(path: Path) -> Any:
     return pipeline
 
 
-def ask(server: Server, steps: int, number: int) -> None:
+def ask(client: httpx.Client, steps: int, number: int) -> None:
     """Have the server make a picture."""
     body = {"model": "bench", "prompt": f"{PROMPT} {number}", "num_inference_steps": steps, "seed": number}
-    httpx.post(f"{server.url}/v1/images/generations", json=body, timeout=600).raise_for_status()
+    client.post("/v1/images/generations", json=body).raise_for_status()
 
 
-def ask_together(server: Server, steps: int) -> None:
+def ask_together(client: httpx.Client, steps: int) -> None:
     """Have the server make some pictures for as many clients at once."""
     with ThreadPoolExecutor(TOGETHER) as threads:
-        for job in [threads.submit(ask, server, steps, number) for number in range(TOGETHER)]:
+        for job in [threads.submit(ask, client, steps, number) for number in range(TOGETHER)]:
             job.result()
 
 
-def contenders(server: Server, pipeline: Any, steps: int, size: int) -> dict[str, Callable[[], None]]:
+def contenders(client: httpx.Client, pipeline: Any, steps: int, size: int) -> dict[str, Callable[[], None]]:
     """Return what is measured, by name."""
 
     def direct() -> None:
@@ -83,13 +85,13 @@ def contenders(server: Server, pipeline: Any, steps: int, size: int) -> dict[str
 
     def in_turn() -> None:
         for number in range(TOGETHER):
-            ask(server, steps, number)
+            ask(client, steps, number)
 
     return {
         "pipeline": direct,
-        "server": lambda: ask(server, steps, 0),
+        "server": lambda: ask(client, steps, 0),
         f"server, {TOGETHER} one after the other": in_turn,
-        f"server, {TOGETHER} at once": lambda: ask_together(server, steps),
+        f"server, {TOGETHER} at once": lambda: ask_together(client, steps),
     }
 
 
@@ -109,6 +111,8 @@ def _ratio(times: list[float], others: list[float]) -> float:
 
 def main() -> None:
     """Measure in turns, and print medians and ratios."""
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("rounds", 5), ("steps", 10), ("size", 256), ("width", 128)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -123,13 +127,17 @@ def main() -> None:
         options = f'{{default_size = "{size}", max_batch = {TOGETHER}, threads = {threads}}}'
         settings.write_text(f'[model.bench]\nmodel = "{path}"\noptions = {options}\n')
         flags = ("--config", str(settings), "--models-preload", "bench", "--images-outputs", f"{folder}/pictures")
-        with running_server(*flags, env={"OMP_NUM_THREADS": ""}) as server:
+        with (
+            running_server(*flags, env={"OMP_NUM_THREADS": ""}) as server,
+            # One for all requests: making a client takes as long as some steps of a small model.
+            httpx.Client(base_url=server.url, timeout=600) as client,
+        ):
             server.wait_for("is ready")
             pipeline = load(path)
             parameters = sum(weight.numel() for weight in pipeline.unet.parameters())
-            print(f"UNet of {parameters / 1e6:.0f} million parameters, {threads} threads, {pipeline.dtype}")
+            print(f"UNet of {parameters / 1e6:.0f} million parameters, threads: {threads}, {pipeline.dtype}")
             for turn in range(arguments.rounds + 1):
-                for name, run in contenders(server, pipeline, arguments.steps, arguments.size).items():
+                for name, run in contenders(client, pipeline, arguments.steps, arguments.size).items():
                     began = time.perf_counter()
                     run()
                     if turn:  # the first round only warms up

@@ -32,6 +32,8 @@ def info(*files: str, architectures: tuple[str, ...] = (), **settings: object) -
         (info(architectures=("SegformerForSemanticSegmentation",)), "vision"),
         (info(architectures=("DepthAnythingForDepthEstimation",)), "vision"),
         (info(architectures=("Gemma3ForConditionalGeneration",), vision_config={}), "vision"),
+        (info(architectures=("VisionEncoderDecoderModel",)), "vision"),
+        (info(architecture="vit_tiny_patch16_224", pretrained_cfg={}), "vision"),
         (info(architectures=("LlamaForCausalLM",)), "text"),
         (info(architectures=("BertModel",)), "text"),
         (info("modules.json", architectures=("BertModel",)), "text"),

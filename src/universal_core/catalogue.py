@@ -49,9 +49,9 @@ KNOWN_PLUGINS = (
         architectures=(
             *("ForImageClassification", "CLIP", "Siglip", "Dinov2", "ViT", "Blip", "Llava", "Florence"),
             *("ForObjectDetection", "ForDepthEstimation", "Segmentation", "VLForConditionalGeneration", "VLMoe"),
-            *("GitFor", "Vilt", "Pix2Struct"),
+            *("GitFor", "Vilt", "Pix2Struct", "VisionEncoderDecoder"),
         ),
-        settings=("vision_config", "num_channels"),
+        settings=("vision_config", "num_channels", "pretrained_cfg"),
     ),
     KnownPlugin(
         "text",

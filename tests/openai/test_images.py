@@ -3,23 +3,24 @@
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
 from clients import outcome
 from universal_core.app import create_app
 from universal_core.config import Config, ImagesConfig, MediaConfig, ServerConfig
-from universal_core.errors import StorageFailed
+from universal_core.errors import StorageFailed, UnsupportedField
 from universal_core.gallery import Gallery
-from universal_core.messages import GenerateImageRequest, Picture
-from universal_core.openai.image_answers import Shelf, whole_answer
-from universal_core.openai.image_bodies import SEEDS
+from universal_core.messages import GenerateImageRequest, Notice, Picture
+from universal_core.openai.image_answers import ImageEvents, Shelf, whole_answer
+from universal_core.openai.image_bodies import SEEDS, EditBody
 from universal_core.runtime import Runtime
 from universal_core.testing.png import texts_of
 
@@ -194,6 +195,29 @@ def test_a_request_without_a_model_is_told(client: TestClient) -> None:
 )
 def test_a_picture_may_come_in_any_of_these_ways(client: TestClient, image: Any, param: str) -> None:
     assert request_of(client, EDITS, **{param: image})["images"] == [len(FILE)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "named"),
+    [
+        ({"image": "a"}, "image", "image"),
+        ({"image": ["a"]}, "image", "image[0]"),
+        ({"images": ["a"]}, "image", "images[0]"),
+        ({"image": ["a", "b"]}, "image[1]", "image[1]"),
+        ({"images": ["a", "b"]}, "image[1]", "images[1]"),
+        ({"images": ["a", "b"]}, "image", "images"),
+        ({"images": ["a", "b"], "mask": "c"}, "mask", "mask"),
+        ({"image": "a"}, "size", "size"),
+        ({"image": "a"}, None, None),
+    ],
+)
+def test_what_a_model_says_of_a_picture_is_said_of_the_field_that_the_client_used(
+    fields: dict[str, Any], told: str | None, named: str | None
+) -> None:
+    found = msgspec.convert({"prompt": "a cat", **fields}, EditBody)
+    with pytest.raises(UnsupportedField) as caught, found.naming():
+        raise UnsupportedField(f"{told}: it is of no use", param=told)
+    assert (caught.value.param, caught.value.message) == (named, f"{named}: it is of no use")
 
 
 def test_a_picture_may_be_a_file_of_an_allowed_folder(client: TestClient, media: Path) -> None:
@@ -463,6 +487,24 @@ def test_pictures_that_could_not_be_kept_after_all_are_answered_with_as_themselv
         asyncio.run(whole_answer(request, made, shelf, wants_url=True))
     (picture,) = asyncio.run(whole_answer(request, made, shelf, wants_url=False)).data
     assert (picture.b64_json, picture.url, picture.path) == (FILE, None, None)
+
+
+def test_what_a_model_has_to_say_of_its_pictures_is_told_with_them(tmp_path: Path) -> None:
+    shelf = Shelf(Gallery(ImagesConfig(outputs=str(tmp_path))), "m", str)
+    request = GenerateImageRequest(prompt="x")
+    made = [Notice(text="prompt: too long"), Picture(data=FILE, format="png", width=8, height=8, seed=7)]
+    assert asyncio.run(whole_answer(request, made, shelf, wants_url=False)).warnings == ["prompt: too long"]
+    assert asyncio.run(whole_answer(request, made[1:], shelf, wants_url=False)).warnings is None
+
+    async def stream() -> bytes:
+        events = ImageEvents("image_generation", request, shelf)
+
+        async def frames() -> AsyncGenerator[bytes]:
+            yield await events.write(made)
+
+        return b"".join([piece async for piece in events.around(frames())])
+
+    assert b'"warnings":["prompt: too long"]' in asyncio.run(stream())
 
 
 def test_pictures_are_kept_where_the_configuration_says(client: TestClient, media: Path) -> None:

@@ -183,6 +183,7 @@ FORMS: list[tuple[str, list[Any], dict[str, Any], dict[str, Any]]] = [
     ("vision/clip", FILES, {"candidate_labels": ["a", "b"]}, {"images": BOTH, "candidate_labels": ["a", "b"]}),
     ("vision/clip", FILES, {"candidate_labels[]": "a, b"}, {"images": BOTH, "candidate_labels": ["a, b"]}),
     ("vision/clip", FILES, {"candidate_labels": "a, b"}, {"images": BOTH, "candidate_labels": ["a", "b"]}),
+    ("vision/clip", FILES, {"candidate_labels": '["a, b", "c"]'}, {"images": BOTH, "candidate_labels": ["a, b", "c"]}),
     (
         "vision/embeddings",
         FILES,

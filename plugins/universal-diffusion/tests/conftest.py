@@ -14,6 +14,7 @@ from tiny.drawings import events_of, pixels_of
 from tiny.folder import info_of
 from universal_core import Event, ImageRequest
 from universal_core.pictures import Pixels
+from universal_diffusion import engine
 from universal_diffusion.model import DiffusionModel
 from universal_diffusion.options import DiffusionOptions
 
@@ -29,6 +30,12 @@ def quiet() -> None:
     diffusers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+
+
+@pytest.fixture(autouse=True)
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell of each step, however fast they follow one another."""
+    monkeypatch.setattr(engine, "STEP_INTERVAL", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Requests that wait together are painted together; what each gets is what it would get alone."""
 
 import asyncio
+import gc
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +21,12 @@ from universal_core import (
     VaryImageRequest,
 )
 from universal_core.pictures import Pixels
-from universal_diffusion import painter
+from universal_diffusion import engine, painter
+from universal_diffusion.engine import Job
 from universal_diffusion.model import DiffusionModel
+from universal_diffusion.order import Order
 from universal_diffusion.painter import Painter
+from universal_diffusion.previews import Expectation
 
 # numpy says so of the tensors that diffusers' schedulers make arrays of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
@@ -206,6 +211,14 @@ def test_steps_go_up_to_those_of_all_pictures(open_model: Open, ask: Ask) -> Non
     assert steps == [(2, 9), (4, 9), (6, 9), (7, 9), (8, 9), (9, 9)]
 
 
+def test_of_steps_that_follow_too_fast_the_first_and_the_last_of_a_batch_are_told(
+    open_model: Open, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "STEP_INTERVAL", 1e9)
+    events = ask(open_model("stable_diffusion", max_batch=2), text(1, n=3))[0]
+    assert [(event.done, event.total) for event in events if isinstance(event, Step)] == [(2, 9), (6, 9), (9, 9)]
+
+
 def test_a_reader_that_leaves_stops_the_pipeline_at_the_next_step(open_model: Open, paint: Paint) -> None:
     model = open_model("stable_diffusion")
     seen: list[Event] = []
@@ -221,6 +234,17 @@ def test_a_reader_that_leaves_stops_the_pipeline_at_the_next_step(open_model: Op
 
     asyncio.run(run())
     assert len(seen) == 1 + 3 + 1
+
+
+def test_nothing_of_a_request_stays_in_memory(open_model: Open, ask: Ask) -> None:
+    before = living()
+    assert ask(open_model("stable_diffusion"), text(1, previews=1), edit(2))
+    assert living() <= before
+
+
+def living() -> Counter[type]:
+    gc.collect()
+    return Counter(type(found) for found in gc.get_objects() if type(found) in (Job, Order, Expectation))
 
 
 def test_one_that_leaves_a_batch_does_not_disturb_the_others(open_model: Open, paint: Paint, calls: list[int]) -> None:

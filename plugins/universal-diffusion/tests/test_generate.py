@@ -1,7 +1,10 @@
 """Requests for pictures from text: what each field does, and what is refused."""
 
+import json
 from collections.abc import Callable
+from contextlib import closing
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -10,12 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
+from tiny.diffusion import make_stable_diffusion
 from tiny.drawings import pixels_of
+from tiny.folder import info_of
 from universal_core import (
     BadRequest,
     ContentPolicyViolation,
     Event,
     GenerateImageRequest,
+    Notice,
     Picture,
     Preview,
     Step,
@@ -24,6 +30,7 @@ from universal_core import (
 )
 from universal_core.pictures import Pixels
 from universal_diffusion.model import DiffusionModel
+from universal_diffusion.options import DiffusionOptions
 
 # numpy says so of the tensors that diffusers' schedulers make arrays of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
@@ -73,6 +80,18 @@ def test_the_file_tells_what_made_it(open_model: Open, ask: Ask) -> None:
     assert isinstance(picture, Picture)
     parameters = Image.open(BytesIO(picture.data)).info["parameters"]
     assert parameters.startswith("the cat\nSteps: 3, Sampler: ddim, CFG scale: 3.0, Seed: 1, Size: 32x32, Model: ")
+
+
+def test_the_file_does_not_tell_where_the_server_has_the_model(
+    folder: Callable[[str], Path], open_model: Open, ask: Ask
+) -> None:
+    path = folder("stable_diffusion")
+    (*_, picture) = ask(open_model("stable_diffusion"), asked())[0]
+    assert isinstance(picture, Picture)
+    told = Image.open(BytesIO(picture.data)).info
+    assert f"Model: {path.name}," in told["parameters"]
+    assert json.loads(told["request"])["model"] == path.name
+    assert str(path.parent).encode() not in picture.data
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
@@ -157,12 +176,18 @@ def test_a_size_with_too_many_pixels_is_refused(open_model: Open, ask: Ask) -> N
 
 @pytest.mark.parametrize("steps", [0, -1, 1000, 10**9])
 def test_a_number_of_steps_that_makes_no_sense_is_refused(steps: int, open_model: Open, ask: Ask) -> None:
-    error = refused(open_model, ask, "stable_diffusion", "expected 1 to 999, got", num_inference_steps=steps)
+    error = refused(
+        open_model, ask, "stable_diffusion", "expected 1 to 999 with this scheduler, got", num_inference_steps=steps
+    )
     assert error.param == "num_inference_steps"
 
 
-def test_what_the_pipeline_itself_refuses_is_a_bad_request(open_model: Open, ask: Ask) -> None:
-    refused(open_model, ask, "stable_diffusion", "lcm|original", num_inference_steps=60, scheduler="lcm")
+def test_what_the_pipeline_itself_refuses_is_a_bad_request(tmp_path: Path, ask: Ask) -> None:
+    settings = make_stable_diffusion(tmp_path) / "scheduler" / "scheduler_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "timestep_spacing": "strange"}))
+    with closing(DiffusionModel(info_of(tmp_path), DiffusionOptions(device="cpu"), lambda _: None)) as model:
+        with pytest.raises(BadRequest, match="the model cannot do this: strange is not supported"):
+            ask(model, asked(scheduler="ddim"))
 
 
 def test_clip_skip_is_what_diffusers_means_by_it(folder: Any, open_model: Open, paint: Paint) -> None:
@@ -224,16 +249,15 @@ def test_a_seed_out_of_range_is_refused(seed: int, open_model: Open, ask: Ask) -
     assert refused(open_model, ask, "stable_diffusion", "seed: expected 0 to", seed=seed).param == "seed"
 
 
-def test_a_prompt_that_is_too_long_is_cut_and_logged(
-    open_model: Open, paint: Paint, caplog: pytest.LogCaptureFixture
-) -> None:
-    model = open_model("stable_diffusion")
-    assert paint(model, asked(prompt="cat " * 100))
-    assert "a prompt of 102 tokens is read up to the 77th" in caplog.text
-    caplog.clear()
+def test_a_prompt_that_is_too_long_is_cut_and_the_client_is_told(open_model: Open, ask: Ask) -> None:
+    long = "cat " * 100
+    events = ask(open_model("stable_diffusion"), asked(prompt=long, negative_prompt=long, n=2))[0]
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        f"{name}: of its 102 tokens the first 77 were read; this model reads no further"
+        for name in ("prompt", "negative_prompt")
+    ]
     # Flux reads 512 tokens with its other encoder, whatever CLIP makes of them.
-    assert paint(open_model("flux"), asked(prompt="cat " * 100))
-    assert "a prompt of" not in caplog.text
+    assert not any(isinstance(event, Notice) for event in ask(open_model("flux"), asked(prompt=long))[0])
 
 
 def test_what_the_safety_checker_hides_is_no_picture(

@@ -78,5 +78,7 @@ def test_the_configuration_of_a_file_may_be_a_repository(cached: Callable[[str, 
 
 
 def test_what_is_neither_cached_nor_reachable_is_not_found(cached: Callable[[str, Path], Path]) -> None:
-    with pytest.raises(ModelNotFound, match="some/absent is not in the cache of this machine"):
+    with pytest.raises(
+        ModelNotFound, match=r"some/absent is not in the cache of this machine, and .*the server is offline"
+    ):
         download("some/absent", None, ["*.json"])

@@ -1,9 +1,12 @@
 """Adapters: the same pixels as through diffusers itself, nothing left behind, and clear refusals."""
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -11,10 +14,12 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from tiny.diffusion import make_lora, make_stable_diffusion
+from tiny.drawings import events_of, pixels_of
 from tiny.folder import info_of
-from universal_core import BadRequest, Forbidden, Lora, ModelNotFound, UnsupportedField
+from universal_core import BadRequest, Event, Forbidden, GenerateImageRequest, Lora, ModelNotFound, UnsupportedField
 from universal_diffusion.load import load
 from universal_diffusion.loras import Loras
+from universal_diffusion.model import DiffusionModel
 from universal_diffusion.options import DiffusionOptions
 
 Open = Callable[..., tuple[Any, Loras]]
@@ -40,10 +45,10 @@ def opened(folder: Callable[[str], Path], adapters: dict[str, str]) -> Open:
     """Return a function that loads the model with its adapters."""
 
     def make(family: str = "stable_diffusion", **changes: Any) -> tuple[Any, Loras]:
-        options = DiffusionOptions(device="cpu", dtype="float32", threads=1, loras=adapters, **changes)
-        info = info_of(folder(family))
-        pipeline = load(info, options).pipeline
-        return pipeline, Loras(pipeline, options, info)
+        usual: dict[str, Any] = {"device": "cpu", "dtype": "float32", "threads": 1, "loras": adapters}
+        options = DiffusionOptions(**usual | changes)
+        pipeline = load(info_of(folder(family)), options).pipeline
+        return pipeline, Loras(pipeline, options, family)
 
     return make
 
@@ -119,6 +124,52 @@ def test_an_adapter_that_nobody_has_is_not_found_and_the_known_are_named(opened:
     with pytest.raises(ModelNotFound, match="configured are ink, oil, chalk") as caught:
         loras.use([Lora(model=name)])
     assert caught.value.param == "loras"
+
+
+def test_one_that_is_configured_and_missing_is_told_without_its_place(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, loras = opened(loras={"lost": str(tmp_path / "lost")})
+    with pytest.raises(ModelNotFound, match="loras: lost is configured, and its files are missing") as caught:
+        loras.use([Lora(model="lost")])
+    assert str(tmp_path) not in caught.value.message
+    assert str(tmp_path / "lost") in caplog.text
+
+
+def test_those_that_are_not_in_memory_are_fetched_and_told_of_beforehand(opened: Open) -> None:
+    _, loras = opened()
+    loras.use([Lora(model="ink")])
+    assert loras.missing([Lora(model="ink"), Lora(model="oil")]) == (Lora(model="oil"),)
+    with pytest.raises(ModelNotFound):
+        loras.fetch([Lora(model="oil"), Lora(model="nobody")])
+
+
+def test_a_download_holds_up_nobody_else(
+    open_model: Callable[..., DiffusionModel], adapters: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, arrived = threading.Event(), threading.Event()
+
+    def download(repository: str, patterns: Sequence[str]) -> Path:
+        asked.set()
+        arrived.wait()
+        return Path(adapters["ink"])
+
+    monkeypatch.setattr("universal_diffusion.loras.find_files", download)
+    model = open_model("stable_diffusion")
+    plain = GenerateImageRequest(prompt="cat", size=(32, 32), num_inference_steps=2, seed=1)
+    adapted = msgspec.structs.replace(plain, loras=(Lora(model="some/ink"),))
+
+    async def run() -> tuple[list[Event], list[Event]]:
+        waiting = asyncio.create_task(events_of(model, adapted))
+        await asyncio.to_thread(asked.wait)
+        try:
+            first = await events_of(model, plain)
+        finally:
+            arrived.set()
+        return first, await waiting
+
+    first, second = asyncio.run(run())
+    assert not np.array_equal(pixels_of(first)[0], pixels_of(second)[0])
 
 
 def test_a_repository_in_the_cache_is_used_without_the_network(

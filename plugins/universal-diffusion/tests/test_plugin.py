@@ -12,7 +12,9 @@ from universal_diffusion.options import DiffusionOptions
 
 
 def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
 
 
 def test_importing_the_plugin_and_claiming_import_no_machine_learning() -> None:
@@ -32,9 +34,9 @@ def test_the_backend_is_registered() -> None:
     assert list(universal_diffusion.register_backends()) == [BACKEND]
 
 
-def test_what_is_preloaded_touches_no_accelerator_and_starts_no_thread() -> None:
+def test_what_is_preloaded_touches_no_accelerator_starts_no_thread_and_says_nothing() -> None:
     code = (
-        "import importlib, warnings\n"
+        "import importlib, warnings, universal_diffusion\n"
         "warnings.simplefilter('ignore')\n"
         f"for name in {BACKEND.preload!r}: importlib.import_module(name)\n"
         "import threading, torch\n"
@@ -59,7 +61,12 @@ def test_what_llamafarm_configures_are_options() -> None:
     assert not options.enable_optimizations
 
 
-@pytest.mark.parametrize("value", ["512", "512x", "0x512", "-1x2", "axb", "512X512"])
+def test_one_number_is_both_sides_of_a_size() -> None:
+    for value in (512, "512"):
+        assert msgspec.convert({"default_size": value}, DiffusionOptions).size == (512, 512)
+
+
+@pytest.mark.parametrize("value", [0, "0", "512x", "0x512", "-1x2", "axb", "512X512"])
 def test_a_size_is_width_and_height(value: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="default_size"):
         msgspec.convert({"default_size": value}, DiffusionOptions)

@@ -10,7 +10,7 @@ import numpy
 import pytest
 import torch
 
-from universal_core import BadRequest, Event, GenerateImageRequest
+from universal_core import BadRequest, Event, GenerateImageRequest, Picture
 from universal_core.pictures import Pixels
 from universal_diffusion.model import DiffusionModel
 from universal_diffusion.schedulers import DIFFUSION, FLOW, KNOWN, Schedulers
@@ -66,6 +66,12 @@ def test_each_goes_with_flow_matching(name: str, folder: Any, open_model: Open, 
     assert numpy.array_equal(paint(open_model("sd3"), asked(name))[0], painted(pipeline))
 
 
+@pytest.mark.parametrize("name", [name for name in FLOW if name != "heun"])
+def test_each_goes_with_a_flux_that_was_made_without_shifting(name: str, open_model: Open, ask: Ask) -> None:
+    (events,) = ask(open_model("flux"), asked(name))
+    assert isinstance(events[-1], Picture)
+
+
 def known(kind: str, settings: Any) -> dict[str, Any]:
     """Return the settings that a scheduler has."""
     taken = getattr(diffusers, kind).__init__.__wrapped__.__code__.co_varnames
@@ -75,6 +81,15 @@ def known(kind: str, settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_one_step_is_enough_for_each(name: str, open_model: Open, paint: Paint) -> None:
     assert len(paint(open_model("stable_diffusion"), asked(name, num_inference_steps=1))) == 1
+
+
+def test_lcm_has_few_steps_and_says_so(open_model: Open, ask: Ask, paint: Paint) -> None:
+    model = open_model("stable_diffusion")
+    with pytest.raises(BadRequest, match="num_inference_steps: expected 1 to 50 with this scheduler, got 51") as caught:
+        ask(model, asked("lcm", num_inference_steps=51))
+    assert caught.value.param == "num_inference_steps"
+    # Twice the pipeline's 50 steps would be too many.
+    assert paint(model, asked("lcm", num_inference_steps=None, quality="high"))
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_known(open_model: Open, ask: Ask) -> None:

@@ -51,6 +51,28 @@ def test_no_more_is_read_than_fits_ahead() -> None:
     batches.close()
 
 
+def test_no_more_is_read_before_what_was_computed_is_told() -> None:
+    held, most, lock = 0, 0, threading.Lock()
+
+    def read(raw: int) -> int:
+        nonlocal held, most
+        with lock:
+            held += 1
+            most = max(most, held)
+        return raw
+
+    def finish(answer: int) -> str:
+        nonlocal held
+        with lock:
+            held -= 1
+        return str(answer)
+
+    batches: Batches[int, int] = Batches(lambda ready: ready, budget=2, ahead=5)
+    assert asyncio.run(batches.tell(read, range(40), finish)) == [str(raw) for raw in range(40)]
+    assert most <= 5
+    batches.close()
+
+
 def test_one_batch_is_read_while_another_is_computed() -> None:
     computing, later_is_read = threading.Event(), threading.Event()
 

@@ -147,6 +147,17 @@ def test_a_question_that_is_too_long_is_refused(folder: Folder, name: str) -> No
     assert isinstance(error, ContextLengthExceeded)
 
 
+@pytest.mark.parametrize("name", ["blip", "git", "vision_encoder_decoder"])
+def test_words_that_leave_no_room_to_write_are_named_in_the_place_of_the_length(folder: Folder, name: str) -> None:
+    words = "what is it " * 200
+    (error,) = ask(folder(f"captions.{name}"), describe(PICTURES[0], words))
+    assert isinstance(error, ContextLengthExceeded)
+    assert (error.param, error.message.partition(":")[0]) == ("prompt", "prompt")
+    if name == "git":
+        (error,) = ask(folder("captions.git"), question(PICTURES[0], words))
+        assert error.param == "question"
+
+
 @pytest.mark.parametrize("name", ["blip2", "instructblip", "florence2"])
 def test_the_pictures_own_mark_in_a_text_is_refused(folder: Folder, name: str) -> None:
     (error,) = ask(folder(f"captions.{name}"), describe(PICTURES[0], "an <image> of"))

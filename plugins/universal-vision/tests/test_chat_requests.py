@@ -231,7 +231,9 @@ def test_errors_of_captions_and_questions_name_their_own_fields(loaded: Load) ->
     long = refusal(model.answer_question(AnswerQuestionRequest(image=RED_PART.data, question="why? " * 99)))
     assert isinstance(long, ContextLengthExceeded)
     assert long.param == "question"
+    assert "max_length asks for 50 more" in long.message
     assert refusal(model.caption(CaptionRequest(image=RED_PART.data, prompt="why? " * 99))).param == "prompt"
+    assert refusal(model.caption(CaptionRequest(image=RED_PART.data, max_length=99))).param == "max_length"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -172,6 +172,19 @@ def test_labels_that_are_too_long_are_refused(clip: EncoderModel, folder: Folder
             assert f"at most {limit}" in str(error)
 
 
+def test_a_text_that_is_refused_ends_the_pictures_of_its_request(clip: EncoderModel) -> None:
+    request = EmbedImageRequest(input=(*[RED] * 200, "a cat " * 200))
+
+    async def run() -> list[bool]:
+        with pytest.raises(ContextLengthExceeded):
+            await clip.embed_image(request)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait(left)
+        return [task.cancelled() for task in left]
+
+    assert sum(asyncio.run(run())) > 100
+
+
 def test_a_template_without_a_place_for_the_label_is_refused(clip: EncoderModel) -> None:
     request = MatchLabelsRequest(images=(RED,), labels=("cat",), hypothesis_template="a photo")
     (error,) = answer(clip, "match_labels", request)

@@ -1,8 +1,10 @@
 """Loading: what can go wrong is said in words that help."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from transformers import AutoModelForImageClassification
 
 from tiny.folder import info_of
 from tiny.vision import make_vit
-from universal_core import LoadFailed
+from universal_core import ContextLengthExceeded, EmbedRequest, LoadFailed
 from universal_vision.encoders.model import EncoderModel
 from universal_vision.encoders.options import EncoderOptions
 from universal_vision.loading import load_image_processor, load_model
@@ -83,6 +85,14 @@ def test_the_library_remarks_on_nothing_while_a_model_is_loaded(
     caplog.clear()
     EncoderModel(info_of(path), CPU).close()
     assert caplog.text == ""
+
+
+def test_nor_while_it_refuses_a_text_that_is_too_long(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(EncoderModel(info_of(folder("vision.clip")), CPU)) as model:
+        caplog.clear()
+        with pytest.raises(ContextLengthExceeded):
+            asyncio.run(model.embed(EmbedRequest(input=("a cat " * 200,))))
+    assert [record for record in caplog.records if record.name.startswith("transformers")] == []
 
 
 def test_models_of_timm_say_which_package_they_need(tmp_path: Path) -> None:

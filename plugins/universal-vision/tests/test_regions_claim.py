@@ -11,9 +11,7 @@ from universal_vision.regions.claim import claim
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "pytorch_model.bin")
 
 
-def claimed(
-    architecture: str, model_type: str = "", files: tuple[str, ...] = FILES, **settings: Any
-) -> Claim | None:
+def claimed(architecture: str, model_type: str = "", files: tuple[str, ...] = FILES, **settings: Any) -> Claim | None:
     info = ModelInfo(
         id="some/name",
         ref=ModelRef.parse("some/name"),

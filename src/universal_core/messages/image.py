@@ -21,11 +21,12 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True):
 class ImageRequest(Request, frozen=True, kw_only=True):
     """What all three tasks have in common; None leaves a choice to the model.
 
-    The answer is a Step after each step and Previews where they are wanted, a Picture for each of ``n``, and at most
-    one Usage at the end. ``size`` is width and height in pixels. ``seed`` is that of the first picture, and each
-    further one has the next; the server always gives one. ``quality`` stands for fewer or more steps than is usual for
-    the model. ``previews`` is how many unfinished pictures are wanted while each is made. ``compression`` is OpenAI's
-    output_compression, 0 to 100: the quality of JPEG and WebP.
+    The answer is Steps as it goes on, the last of them among these, and Previews where they are wanted, a Picture for
+    each of ``n``, Notices wherever there are any, and at most one Usage at the end. ``size`` is width and height in
+    pixels. ``seed`` is that of the first picture, and each further one has the next; the server always gives one.
+    ``quality`` stands for fewer or more steps than is usual for the model. ``previews`` is how many unfinished pictures
+    are wanted while each is made. ``compression`` is OpenAI's output_compression, 0 to 100: the quality of JPEG and
+    WebP.
     """
 
     tells_progress: ClassVar[bool] = True
@@ -77,10 +78,16 @@ class VaryImageRequest(ImageRequest, frozen=True, kw_only=True):
 
 
 class Step(Event, frozen=True, kw_only=True):
-    """How far a request has come: ``done`` steps of ``total``."""
+    """How far a request has come: ``done`` steps of ``total``, those of its ``n`` pictures taken together."""
 
     done: int
     total: int
+
+
+class Notice(Event, frozen=True, kw_only=True):
+    """What a client should know of the pictures that it gets, as a sentence: they are not quite what was asked for."""
+
+    text: str
 
 
 class Preview(Event, frozen=True, kw_only=True):

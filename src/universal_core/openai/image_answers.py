@@ -11,7 +11,17 @@ import msgspec
 from universal_core.errors import StorageFailed
 from universal_core.gallery import Gallery
 from universal_core.http import comment, data
-from universal_core.messages import ImageFormat, ImageQuality, ImageRequest, Message, Picture, Preview, Step, Usage
+from universal_core.messages import (
+    ImageFormat,
+    ImageQuality,
+    ImageRequest,
+    Message,
+    Notice,
+    Picture,
+    Preview,
+    Step,
+    Usage,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +67,7 @@ class ImagesAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     quality: ImageQuality
     size: str | None = None
     usage: ImageUsage | None = None
+    warnings: list[str] | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -115,6 +126,7 @@ async def whole_answer(
         quality=request.quality,
         size=size_of(pictures[0]) if pictures else None,
         usage=ImageUsage.of(usage) if usage else None,
+        warnings=[message.text for message in messages if isinstance(message, Notice)] or None,
     )
 
 
@@ -136,6 +148,7 @@ class ImageEvents:
         self._left = request.n
         self._last: Picture | None = None
         self._usage: Usage | None = None
+        self._warnings: list[str] = []
 
     async def around(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """Yield the frames of a call, and at its end the last picture."""
@@ -159,6 +172,8 @@ class ImageEvents:
                 written += await self._picture(message)
             elif isinstance(message, Usage):
                 self._usage = message
+            elif isinstance(message, Notice):
+                self._warnings.append(message.text)
         return written
 
     async def _picture(self, picture: Picture) -> bytes:
@@ -189,6 +204,7 @@ class ImageEvents:
             "seed": picture.seed,
             "url": place.url if place else None,
             "path": place.path if place else None,
+            **({"warnings": self._warnings} if self._warnings else {}),
         }
         return self._event("completed", fields)
 

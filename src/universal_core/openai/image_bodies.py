@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -89,6 +90,21 @@ class ImageBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Whether the answer is to have URLs, and not the pictures themselves."""
         return self.response_format != "b64_json"
 
+    def named(self, param: str | None) -> str | None:
+        """Return the client's name for the field that a model calls ``param``."""
+        return param
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Let what a model says of a field name it as the client did."""
+        try:
+            yield
+        except BadRequest as error:
+            name = self.named(error.param)
+            if name == error.param:
+                raise
+            raise type(error)(error.message.replace(f"{error.param}:", f"{name}:", 1), param=name) from None
+
     def fields(self) -> dict[str, Any]:
         """Return the fields that all of the domain's requests have. Raises BadRequest, UnsupportedField."""
         self._refuse()
@@ -160,6 +176,14 @@ class EditBody(ImageBody, frozen=True, kw_only=True, forbid_unknown_fields=True)
             named["mask"] = self.mask
         return {place: source_of(image, place) for place, image in named.items()}
 
+    def named(self, param: str | None) -> str | None:
+        """Return the client's name for a picture: models say ``image`` of one alone, and ``image[0]`` of several."""
+        places = [place for place in self.sources() if place != "mask"]
+        if len(places) == 1:
+            return places[0] if param == "image" else param
+        names = {f"image[{at}]": place for at, place in enumerate(places)}
+        return {**names, "image": "image" if self.images is None else "images"}.get(param or "", param)
+
     def to_request(self, read: Sequence[bytes] = ()) -> EditImageRequest:
         """Return the domain's request; its pictures are empty unless they were ``read``, the mask last.
 
@@ -225,7 +249,7 @@ def read_seed(seed: int | None, number: int) -> int:
         return secrets.randbelow(SEEDS - number + 1)
     if not 0 <= seed <= SEEDS - number:
         raise BadRequest(
-            f"seed: expected 0 to {SEEDS - number} for {number} pictures, got {seed}; leave it out for one by chance",
+            f"seed: expected 0 to {SEEDS - number} where n is {number}, got {seed}; leave it out for one by chance",
             param="seed",
         )
     return seed

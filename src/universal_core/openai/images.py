@@ -3,7 +3,8 @@
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -83,9 +84,18 @@ class ImageRoutes:
         if body.stream:
             events = ImageEvents("image_generation" if task == "generate_image" else "image_edit", message, shelf)
             keepalive = runtime_of(request).config.server.keepalive
-            return EventStream(request, events.around(frames(call, events.write, keepalive)), call.timings)
-        (messages,) = await collect(request, [call])
+            pieces = _naming(body, events.around(frames(call, events.write, keepalive)))
+            return EventStream(request, pieces, call.timings)
+        with body.naming():
+            (messages,) = await collect(request, [call])
         return answer(await whole_answer(message, messages, shelf, wants_url=body.wants_url), [call])
+
+
+async def _naming(body: ImageBody, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with aclosing(pieces):
+        with body.naming():
+            async for piece in pieces:
+                yield piece
 
 
 def url_of(request: Request, name: str) -> str:

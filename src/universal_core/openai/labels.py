@@ -1,6 +1,7 @@
 """Labels of a client's own, and the answer of the endpoints that label what they are given."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -23,10 +24,10 @@ Labels = str | Annotated[list[Label], Meta(min_length=1, max_length=MOST_LABELS)
 
 
 def labels_of(labels: Labels | None) -> tuple[str, ...]:
-    """Return labels, those of a text where they are separated by commas. Raises BadRequest."""
+    """Return labels, those of a text where they are a JSON list or separated by commas. Raises BadRequest."""
     if labels is None:
         return ()
-    found = [label.strip() for label in labels.split(",")] if isinstance(labels, str) else labels
+    found = _split(labels) if isinstance(labels, str) else labels
     for at, label in enumerate(found):
         if not 0 < len(label.strip()) <= LONGEST_LABEL:
             raise BadRequest(
@@ -38,6 +39,14 @@ def labels_of(labels: Labels | None) -> tuple[str, ...]:
             f"candidate_labels: at most {MOST_LABELS} in one request, got {len(found)}", param="candidate_labels"
         )
     return tuple(found)
+
+
+def _split(text: str) -> list[str]:
+    # Forms have texts alone, and some clients write into them what they would write into JSON.
+    with suppress(msgspec.DecodeError):
+        found: list[str] = msgspec.json.decode(text, type=Annotated[list[str], Meta(min_length=1)])
+        return found
+    return [label.strip() for label in text.split(",")]
 
 
 def template_of(template: str | None, example: str) -> str | None:

@@ -7,6 +7,7 @@ from universal_core.messages import (
     GenerateImageRequest,
     ImageRequest,
     Message,
+    Notice,
     Picture,
     Preview,
     Request,
@@ -57,7 +58,7 @@ def check_pictures(messages: Sequence[Message], request: ImageRequest) -> None:
         elif isinstance(message, Picture):
             assert message.index not in pictures, f"picture {message.index} came twice"
             pictures[message.index] = message
-        else:
+        elif not isinstance(message, Notice):
             assert isinstance(message, Usage) and place == len(messages) - 1, f"{message!r} is none of a picture's"
     assert done > 0, "a request for pictures tells of its steps"
     assert set(pictures) == set(range(request.n)), f"pictures {sorted(pictures)} of {request.n} came"

@@ -1,11 +1,15 @@
 """Images from text, from images, and inpainting through diffusers, as a plugin of Universal Runtime."""
 
+import logging
 from collections.abc import Iterable
 
 from universal_core import Backend, Claim, ModelInfo, hookimpl
 from universal_diffusion import claims
 
 API_VERSION = 1
+
+# When diffusers is imported, transformers remarks that its processors do without torchvision, which no pipeline needs.
+logging.getLogger("transformers.utils.import_utils").setLevel(logging.ERROR)
 
 __all__ = ["API_VERSION", "claim_model", "register_backends"]
 

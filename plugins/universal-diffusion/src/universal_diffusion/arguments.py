@@ -19,6 +19,7 @@ from universal_diffusion.pipelines import (
     parameters,
     size_multiple,
 )
+from universal_diffusion.prompts import notices_of
 from universal_diffusion.schedulers import Schedulers
 
 USUAL_STRENGTH = 0.75
@@ -42,13 +43,14 @@ class Desk:
         pipeline = self._pipelines.get(way)
         size = self._size(request, pipeline, inputs)
         guidance = choose_guidance(request, pipeline, self._options.default_guidance)
-        steps = self._steps(request, pipeline)
+        scheduler = self._schedulers.name(request.scheduler, pipeline)
+        steps = self._steps(request, pipeline, scheduler)
         strength = _strength(request, pipeline, way, steps)
         settings = Settings(
             way=way,
             size=size,
             steps=steps,
-            scheduler=self._schedulers.name(request.scheduler, pipeline),
+            scheduler=scheduler,
             guided=guidance.negative_prompt is not None,
             doubled=guidance.doubled,
             loras=_loras(request, pipeline),
@@ -63,6 +65,7 @@ class Desk:
             previews=request.previews,
             guidance=guidance.effective,
             strength=strength,
+            notices=notices_of(pipeline, prompt=request.prompt, negative_prompt=guidance.negative_prompt),
         )
 
     def _way(self, request: ImageRequest, inputs: Inputs) -> Way:
@@ -114,7 +117,8 @@ class Desk:
             return _down(_scaled(inputs.size, _usual_area(pipeline)), multiple)
         return self._options.size or default_size(pipeline)
 
-    def _steps(self, request: ImageRequest, pipeline: Any) -> int:
+    def _steps(self, request: ImageRequest, pipeline: Any, scheduler: str | None) -> int:
+        most = self._schedulers.most_steps(scheduler)
         usual = self._options.default_steps or call_defaults(pipeline).get("num_inference_steps")
         if request.num_inference_steps is not None:
             steps = request.num_inference_steps
@@ -123,10 +127,12 @@ class Desk:
                 "num_inference_steps: this model has no usual number of steps; name one", param="num_inference_steps"
             )
         else:
-            steps = max(1, round(usual * _QUALITY[request.quality]))
-        most = self._schedulers.most_steps
+            steps = min(most, max(1, round(usual * _QUALITY[request.quality])))
         if not 1 <= steps <= most:
-            raise BadRequest(f"num_inference_steps: expected 1 to {most}, got {steps}", param="num_inference_steps")
+            raise BadRequest(
+                f"num_inference_steps: expected 1 to {most} with this scheduler, got {steps}",
+                param="num_inference_steps",
+            )
         return steps
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +15,9 @@ from PIL import Image
 from universal_core import ContentPolicyViolation, InsufficientMemory, InternalError, Step, UniversalError
 from universal_diffusion.order import Order, Row, Settings
 from universal_diffusion.painter import Decode, Painter
+
+STEP_INTERVAL = 0.05
+"""Seconds between two Steps that a reader is told of: each wakes the loop, which takes half a millisecond of a step."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Job:
     arrived: asyncio.Queue[News | Exception] = field(default_factory=asyncio.Queue)
     begun: int = 0
     told: int = 0
+    told_at: float = -math.inf
     finished: int = 0
     left: bool = False
     alone: bool = False
@@ -210,12 +216,10 @@ class _Watch:
     def step(self, done: int, total: int, unfinished: Decode) -> None:
         if all(share.job.left for share in self._batch):
             raise Abandoned
+        now = time.monotonic()
         for share in self._batch:
-            reached = share.first * total + share.count * done
-            # What is tried once more is told of again only when it goes on.
-            if reached > share.job.told:
-                share.job.told = reached
-                share.job.tell(Step(done=reached, total=len(share.job.order.rows) * total))
+            if done == total or now >= share.job.told_at + STEP_INTERVAL:
+                _tell_step(share, done, total, now)
         self._show(done, total, unfinished)
 
     def _show(self, done: int, total: int, unfinished: Decode) -> None:
@@ -230,6 +234,14 @@ class _Watch:
         images = unfinished([place for place, *_ in due]) if due else []
         for (_, share, index, number), image in zip(due, images, strict=False):
             share.job.tell(Unfinished(index, number, image))
+
+
+def _tell_step(share: Share, done: int, total: int, now: float) -> None:
+    job, reached = share.job, share.first * total + share.count * done
+    # What is tried once more is told of again only when it goes on.
+    if reached > job.told:
+        job.told, job.told_at = reached, now
+        job.tell(Step(done=reached, total=len(job.order.rows) * total))
 
 
 def _due(previews: int, done: int, total: int) -> int | None:

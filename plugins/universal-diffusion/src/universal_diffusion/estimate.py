@@ -1,7 +1,9 @@
 """How many bytes making pictures takes, told from the configurations of a pipeline's components.
 
 What the libraries hold at the peak was measured on processors, in float32 and bfloat16, from 256 to 1024 pixels, as
-multiples of the number of values in the widest layer; the multiples below are at most a quarter over what was found.
+multiples of the number of values in the widest layer. With the multiples below, estimates of such sizes were up to a
+third over what was found. What does not grow with the picture, a prompt's values and a convolution's workspace, is not
+counted: of small pictures it is the larger part, so that they may take more than is told.
 """
 
 from collections.abc import Mapping

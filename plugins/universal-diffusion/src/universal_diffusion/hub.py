@@ -30,9 +30,12 @@ def download(repository: str, revision: str | None, patterns: Sequence[str]) -> 
     """
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
-    except (LocalEntryNotFoundError, RepositoryNotFoundError) as error:
+    except RepositoryNotFoundError:
+        raise ModelNotFound(f"{repository} is neither in the cache of this machine nor on the hub") from None
+    except LocalEntryNotFoundError:
         raise ModelNotFound(
-            f"{repository} is not in the cache of this machine and was not found on the hub ({_first_line(error)})"
+            f"{repository} is not in the cache of this machine, and the hub cannot be asked: the server is "
+            "offline, or the hub does not answer"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise LoadFailed(f"{repository} could not be downloaded: {_first_line(error)}") from None

@@ -33,11 +33,13 @@ class Inputs:
 def read_inputs(request: EditImageRequest) -> Inputs:
     """Return the pictures of an edit and its mask: without one, that is what is transparent in the first picture.
 
-    Raises BadRequest for what is no picture, and for a mask of another size or with nothing to paint.
+    Raises BadRequest for what is no picture, by its place ``image[0]`` where several came, and for a mask of another
+    size or with nothing to paint.
     """
     if not request.images:
         raise BadRequest("image: expected the picture to be edited, got none", param="image")
-    images = tuple(read_image(data, "image") for data in request.images)
+    names = ["image"] if len(request.images) == 1 else [f"image[{at}]" for at in range(len(request.images))]
+    images = tuple(read_image(data, name) for data, name in zip(request.images, names, strict=True))
     mask = _own_mask(request.images[0]) if request.mask is None else _read_mask(request.mask, images[0].size)
     return Inputs(images, mask)
 

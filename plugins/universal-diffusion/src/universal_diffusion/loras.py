@@ -1,5 +1,6 @@
 """Adapters (LoRA): found by name, loaded once, and in use for exactly the batch that asks for them."""
 
+import logging
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +11,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from universal_core import BadRequest, Forbidden, Lora, ModelInfo, ModelNotFound, ModelRef, UnsupportedField
+from universal_core import BadRequest, Forbidden, Lora, ModelNotFound, ModelRef, UnsupportedField
 from universal_diffusion.hub import find_files
 from universal_diffusion.options import DiffusionOptions
+
+_log = logging.getLogger(__name__)
 
 _WEIGHTS = ".safetensors"
 _PATTERNS = ("*.safetensors",)
@@ -25,12 +28,12 @@ Key = tuple[str, str | None]
 class Loras:
     """The adapters of one pipeline: those used last stay in memory, up to a limit."""
 
-    def __init__(self, pipeline: Any, options: DiffusionOptions, info: ModelInfo) -> None:
-        """Serve the adapters that the options name, and those of the hub, to the model of ``info``."""
+    def __init__(self, pipeline: Any, options: DiffusionOptions, model: str) -> None:
+        """Serve the adapters that the options name, and those of the hub, to what messages call ``model``."""
         self._pipeline = pipeline
         self._known = options.loras
         self._limit = options.max_loras
-        self._model = info.id
+        self._model = model
         self._loaded: OrderedDict[Key, str] = OrderedDict()
         self._made = 0
         self._active = False
@@ -39,6 +42,18 @@ class Loras:
     def loaded(self) -> tuple[str, ...]:
         """The names of the adapters in memory, the least recently used first."""
         return tuple(name for name, _ in self._loaded)
+
+    def missing(self, loras: Sequence[Lora]) -> tuple[Lora, ...]:
+        """Return those that are not in memory."""
+        return tuple(lora for lora in loras if _key(lora) not in self._loaded)
+
+    def fetch(self, loras: Sequence[Lora]) -> None:
+        """Let the files of adapters be on this machine, downloaded if need be: in any thread, beside what is painted.
+
+        Raises as ``use`` does for those that cannot be found.
+        """
+        for lora in loras:
+            self._find(lora)
 
     def use(self, loras: Sequence[Lora]) -> None:
         """Let the next batch compute with exactly these adapters, each at its scale.
@@ -71,7 +86,7 @@ class Loras:
 
     def _adapter(self, lora: Lora) -> str:
         """Return the name that peft has for an adapter, loaded if it was not, used last."""
-        key = (lora.model, lora.weight_name)
+        key = _key(lora)
         if key not in self._loaded:
             self._loaded[key] = self._load(lora)
             self._disable_quietly()
@@ -124,11 +139,18 @@ class Loras:
         path = Path(place).expanduser() if place is not None else None
         if path is not None and path.is_file():
             return _safe(path, lora)
-        folder = path if path is not None and path.is_dir() else self._fetch(place or lora.model)
+        folder = path if path is not None and path.is_dir() else self._folder(place or lora.model, lora)
         return _file_in(folder, lora)
 
-    def _fetch(self, repository: str) -> Path:
+    def _folder(self, repository: str, lora: Lora) -> Path:
         known = f"configured are {', '.join(self._known)}" if self._known else "none is configured"
+        if repository != lora.model and ModelRef.parse(repository).is_path:
+            _log.error("the adapter %s is configured as %s, where there is nothing", lora.model, repository)
+            raise ModelNotFound(
+                f"loras: {lora.model} is configured, and its files are missing: the server's log says where they "
+                "should be",
+                param="loras",
+            )
         if repository.count("/") != 1 or ".." in repository:
             raise ModelNotFound(
                 f"loras: there is no adapter {repository!r}: {known}, and one of the hub is called org/name",
@@ -138,6 +160,10 @@ class Loras:
             return find_files(repository, _PATTERNS)
         except ModelNotFound as error:
             raise ModelNotFound(f"loras: {error.message}; {known}", param="loras") from None
+
+
+def _key(lora: Lora) -> Key:
+    return lora.model, lora.weight_name
 
 
 def _file_in(folder: Path, lora: Lora) -> Path:

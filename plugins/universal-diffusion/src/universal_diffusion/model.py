@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from pathlib import Path
 
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
@@ -13,6 +14,8 @@ from universal_core import (
     GenerateImageRequest,
     ImageRequest,
     ModelInfo,
+    ModelRef,
+    Notice,
     Picture,
     Preview,
     Progress,
@@ -40,12 +43,13 @@ class DiffusionModel:
         # What they remark on at each call is said to programmers, or by this plugin to those who ask for a picture.
         diffusers_logging.set_verbosity_error()  # type: ignore[no-untyped-call, unused-ignore]
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        self._name = info.id
+        self._name = _name_of(info)
         self._device = loaded.device
         self._pipelines = Pipelines(loaded.pipeline)
         schedulers = Schedulers(loaded.pipeline, options.scheduler)
         self._desk = Desk(self._pipelines, schedulers, options)
-        painter = Painter(loaded, self._pipelines, schedulers, Loras(loaded.pipeline, options, info))
+        self._loras = Loras(loaded.pipeline, options, self._name)
+        painter = Painter(loaded, self._pipelines, schedulers, self._loras)
         self._engine = Engine(painter, options.max_batch)
         self._own_scheduler = schedulers.own_name
 
@@ -85,6 +89,11 @@ class DiffusionModel:
     async def _answer(self, request: ImageRequest, inputs: Inputs) -> AsyncGenerator[Event, None]:
         # At once where there is nothing to resize: requests that come together then find themselves in one batch.
         order = self._desk.order(request, inputs) if not inputs.images else await self._resized(request, inputs)
+        for text in order.notices:
+            yield Notice(text=text)
+        if missing := self._loras.missing(order.settings.loras):
+            # A download takes its time, which is nobody else's.
+            await asyncio.to_thread(self._loras.fetch, missing)
         async with aclosing(self._engine.paint(order)) as news:
             async for each in news:
                 if isinstance(each, Painted):
@@ -123,6 +132,11 @@ class DiffusionModel:
             clip_skip=request.clip_skip,
             loras=tuple((lora.model, lora.scale) for lora in request.loras),
         )
+
+
+def _name_of(info: ModelInfo) -> str:
+    """Return what a model is called before others: never a path on the server's disk."""
+    return Path(info.id).name if ModelRef.parse(info.id).is_path else info.id
 
 
 def _preview(request: ImageRequest, unfinished: Unfinished) -> Preview:

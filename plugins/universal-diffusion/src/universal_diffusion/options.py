@@ -22,7 +22,7 @@ PRELOAD = (
     "universal_diffusion.model",
 )
 
-SIZE_PATTERN = r"^[1-9][0-9]*x[1-9][0-9]*$"
+SIZE_PATTERN = r"^[1-9][0-9]*(x[1-9][0-9]*)?$"
 
 
 class DiffusionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,8 +49,8 @@ class DiffusionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Meta(description="Guidance scale where a request names none; none means the pipeline's."),
     ] = None
     default_size: Annotated[
-        Annotated[str, Meta(pattern=SIZE_PATTERN)] | None,
-        Meta(description="Width and height where a request names none, such as 512x512; none means the pipeline's."),
+        Annotated[str, Meta(pattern=SIZE_PATTERN)] | Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Size where a request names none: 768x512, or 512 for 512x512; none means the pipeline's."),
     ] = None
     max_pixels: Annotated[int, Meta(ge=64, description="Most pixels of one picture, width times height.")] = 2048 * 2048
     scheduler: Annotated[
@@ -92,5 +92,5 @@ class DiffusionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         """The configured width and height, None where the pipeline's own count."""
         if self.default_size is None:
             return None
-        width, _, height = self.default_size.partition("x")
-        return int(width), int(height)
+        width, _, height = str(self.default_size).partition("x")
+        return int(width), int(height or width)

@@ -13,7 +13,7 @@ from universal_diffusion.memory import check_room, free_memory, tile
 from universal_diffusion.order import Row, Settings
 from universal_diffusion.pipelines import Pipelines, parameters
 from universal_diffusion.previews import Expectation, decode
-from universal_diffusion.prompts import skip_layers, warn_of_long
+from universal_diffusion.prompts import skip_layers
 from universal_diffusion.schedulers import Schedulers, decoder_of, draw_from
 
 Decode = Callable[[list[int]], list[Image.Image]]
@@ -71,6 +71,16 @@ class Painter:
         pipeline = self._pipelines.get(settings.way)
         self._adapters.use(settings.loras)
         tile(getattr(pipeline, "vae", None), self._loaded.placement, settings.size)
+        try:
+            hidden, images = self._run(pipeline, settings, rows, watch)
+        finally:
+            self._forget(pipeline)
+        return [None if hide else image for image, hide in zip(images, hidden or [False] * len(rows), strict=True)]
+
+    def _run(
+        self, pipeline: Any, settings: Settings, rows: list[Row], watch: Watch
+    ) -> tuple[list[bool], list[Image.Image]]:
+        """Return which pictures the safety checker hides, and all of them."""
         scheduler = self._schedulers.make(settings.scheduler)
         generators = _generators(rows)
         draw_from(scheduler, generators)
@@ -85,11 +95,15 @@ class Painter:
         for part in (pipeline, *_parts(pipeline)):
             part.progress_bar = steps.bar
         arguments = {"generator": generators, **_arguments(pipeline, settings, rows)}
-        hidden, images = self._call(pipeline, arguments, steps)
-        return [None if hide else image for image, hide in zip(images, hidden or [False] * len(rows), strict=True)]
+        return self._call(pipeline, arguments, steps)
+
+    def _forget(self, pipeline: Any) -> None:
+        # Through them a batch's latents and pictures would stay in memory until the next one.
+        decoder_of(pipeline).scheduler = self._schedulers.make(None)
+        for part in (pipeline, *_parts(pipeline)):
+            vars(part).pop("progress_bar", None)
 
     def _call(self, pipeline: Any, arguments: dict[str, Any], steps: "_Steps") -> tuple[list[bool], list[Image.Image]]:
-        """Return which pictures the safety checker hides, and all of them."""
         finished = False
         try:
             result = pipeline(**arguments)
@@ -157,7 +171,6 @@ def _arguments(pipeline: Any, settings: Settings, rows: list[Row]) -> dict[str, 
     """Return what the call is given: lists with something for each row, and what all have in common."""
     takes = parameters(pipeline)
     prompts = [row.prompt for row in rows]
-    warn_of_long(pipeline, prompts)
     found: dict[str, Any] = {"output_type": "pil", **dict(settings.keywords)}
     if settings.clip_skip is not None:
         found |= _skipping(pipeline, prompts, settings.clip_skip)

@@ -1,31 +1,30 @@
 """What is done to prompts before a pipeline reads them."""
 
-import logging
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from universal_diffusion.pipelines import call_defaults
 
-_log = logging.getLogger(__name__)
-
 # What tokenizers that know no limit give for one.
 _NO_LIMIT = 1_000_000
 
 
-def warn_of_long(pipeline: Any, prompts: Sequence[str]) -> None:
-    """Log each prompt that is longer than what the pipeline reads: like everywhere in the field, the rest is left out.
+def notices_of(pipeline: Any, **prompts: str | None) -> tuple[str, ...]:
+    """Return a sentence for each prompt, by its field, of which a pipeline reads only the beginning.
 
-    Where several encoders read it, the one that reads farthest counts.
+    Like everywhere in the field, the rest is left out. Where several encoders read it, the one that reads farthest
+    counts.
     """
     tokenizer, limit = _farthest(pipeline)
     if tokenizer is None or limit >= _NO_LIMIT:
-        return
-    for prompt in prompts:
-        # No tokenizer makes more tokens than the text has bytes, and the two that stand around it.
-        if len(prompt.encode()) + 2 > limit and (count := len(tokenizer(prompt, verbose=False).input_ids)) > limit:
-            _log.warning("a prompt of %d tokens is read up to the %dth: this model reads no further", count, limit)
+        return ()
+    counts = {name: _count(tokenizer, prompt, limit) for name, prompt in prompts.items() if prompt}
+    return tuple(
+        f"{name}: of its {count} tokens the first {limit} were read; this model reads no further"
+        for name, count in counts.items()
+        if count > limit
+    )
 
 
 def skip_layers(pipeline: Any, prompts: list[str], skipped: int) -> torch.Tensor | None:
@@ -48,6 +47,12 @@ def skip_layers(pipeline: Any, prompts: list[str], skipped: int) -> torch.Tensor
         states = encoder(tokens.input_ids.to(device), attention_mask=mask, output_hidden_states=True).hidden_states
         norm = getattr(encoder, "text_model", encoder).final_layer_norm
         return norm(states[-(skipped + 1)]).to(encoder.dtype)  # type: ignore[no-any-return]
+
+
+def _count(tokenizer: Any, prompt: str, limit: int) -> int:
+    # No tokenizer makes more tokens than the text has bytes, and the two that stand around it.
+    most = len(prompt.encode()) + 2
+    return len(tokenizer(prompt, verbose=False).input_ids) if most > limit else most
 
 
 def _farthest(pipeline: Any) -> tuple[Any, int]:

@@ -66,13 +66,18 @@ class Schedulers:
     @property
     def own_name(self) -> str:
         """What the model's own scheduler is called, by diffusers where it has no name here."""
-        known = FLOW if self._flows else DIFFUSION
-        return next((name for name, recipe in known.items() if recipe[0] == self._class.__name__), self._class.__name__)
+        return next(
+            (name for name, recipe in self._recipes.items() if recipe[0] == self._class.__name__), self._class.__name__
+        )
 
-    @property
-    def most_steps(self) -> int:
-        """How many steps there are at most: as many as noise levels, less those that an offset leaves out."""
-        return int(self._config.get("num_train_timesteps") or 1000) - int(self._config.get("steps_offset") or 0)
+    def most_steps(self, name: str | None) -> int:
+        """Return how many steps there are at most: as many as noise levels, less those that an offset leaves out.
+
+        LCM's takes its steps from a few of them, 50 if the model says nothing else.
+        """
+        levels = int(self._config.get("num_train_timesteps") or 1000) - int(self._config.get("steps_offset") or 0)
+        few = inspect.signature(self._kind(name).__init__).parameters.get("original_inference_steps")
+        return levels if few is None else min(levels, int(self._config.get("original_inference_steps") or few.default))
 
     def name(self, asked: str | None, pipeline: Any) -> str | None:
         """Return which scheduler a request gets, None for the model's own.
@@ -104,11 +109,20 @@ class Schedulers:
         """Return a new scheduler: the model's own for None."""
         if name is None:
             return self._class.from_config(self._config)
-        recipe = (FLOW if self._flows else DIFFUSION)[name]
-        found = _class(recipe)
-        changes = {**recipe[1], **(self._flow_settings() if self._flows else {})}
+        found = self._kind(name)
+        changes = {**self._recipes[name][1], **(self._flow_settings() if self._flows else {})}
         takes = inspect.signature(found.__init__).parameters
-        return found.from_config(self._config, **{name: value for name, value in changes.items() if name in takes})
+        made = found.from_config(self._config, **{name: value for name, value in changes.items() if name in takes})
+        if self._flows and not made.config.get("use_dynamic_shifting"):
+            _without_shift(made)
+        return made
+
+    def _kind(self, name: str | None) -> Any:
+        return self._class if name is None else _class(self._recipes[name])
+
+    @property
+    def _recipes(self) -> Mapping[str, Recipe]:
+        return FLOW if self._flows else DIFFUSION
 
     @property
     def _flows(self) -> bool:
@@ -144,6 +158,20 @@ def draw_from(scheduler: Any, generators: Any) -> None:
         return step(*args, **{"generator": generators, **keywords})
 
     scheduler.step = drawing
+
+
+def _without_shift(scheduler: Any) -> None:
+    """Let a scheduler without dynamic shifting do without the shift that Flux's pipelines send in any case.
+
+    The schedulers of flow matching pass over it, and DPM-Solver stops at it.
+    """
+    set_timesteps = scheduler.set_timesteps
+
+    @wraps(set_timesteps)
+    def unshifted(*args: Any, mu: float | None = None, **keywords: Any) -> Any:
+        return set_timesteps(*args, **keywords)
+
+    scheduler.set_timesteps = unshifted
 
 
 def decoder_of(pipeline: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from logging import ERROR
 from typing import Any, Protocol
 
 import torch
@@ -30,19 +29,14 @@ class LoadOptions(Protocol):
         """Whether code that comes with the model may run."""
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' bars and remarks on what it loads out of the log: what matters of them is checked here."""
-    log: Any = logging
-    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(ERROR)
+def be_quiet() -> None:
+    """Keep transformers' bars and remarks out of the log for good.
+
+    A worker has no terminal; what is remarked on loading is checked here, and a request that is at fault is answered.
+    """
+    log: Any = logging  # the library has no types here
+    log.set_verbosity_error()
     log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(before)
-        if bars:
-            log.enable_progress_bar()
 
 
 @contextmanager
@@ -85,7 +79,8 @@ def load_pretrained(
     """
     path = folder_of(info, options)
     device = pick_device(options.device)
-    with explained(info), quiet():
+    be_quiet()
+    with explained(info):
         config = AutoConfig.from_pretrained(path, **from_folder(options))
         wanted = {"dtype": pick_dtype(options.dtype, device, _dtype_of(config)), **wanted}
         model, report = auto_class.from_pretrained(

@@ -10,6 +10,7 @@ from universal_core import Batcher, Batching, usable_cores
 Raw = TypeVar("Raw")
 Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
+Told = TypeVar("Told")
 
 _MOST_READERS = 8
 
@@ -33,7 +34,7 @@ class Batches(Generic[Ready, Answer]):
         """``compute`` answers inputs in their order, which cost at most ``budget`` together unless one alone does.
 
         Inputs of different groups are never computed together.
-        What is ready takes memory, so no more than ``ahead`` inputs are read before they are computed.
+        What is ready takes memory, so no more than ``ahead`` inputs are read before they are answered.
         """
         self._readers = ThreadPoolExecutor(min(usable_cores(), _MOST_READERS), "read")
         self._computing = ThreadPoolExecutor(1, "compute")
@@ -43,6 +44,12 @@ class Batches(Generic[Ready, Answer]):
     async def answer(self, read: Callable[[Raw], Ready], inputs: Sequence[Raw]) -> list[Answer]:
         """Return what is computed of each input, after ``read`` has made it ready in a thread."""
         return await together([self._answer(read, raw) for raw in inputs])
+
+    async def tell(
+        self, read: Callable[[Raw], Ready], inputs: Sequence[Raw], finish: Callable[[Answer], Told]
+    ) -> list[Told]:
+        """Return what ``finish`` makes of each answer, in a thread, before another input is read in its place."""
+        return await together([self._tell(read, raw, finish) for raw in inputs])
 
     async def compute(self, inputs: Sequence[Ready]) -> list[Answer]:
         """Return what is computed of each input that is ready."""
@@ -60,9 +67,18 @@ class Batches(Generic[Ready, Answer]):
 
     async def _answer(self, read: Callable[[Raw], Ready], raw: Raw) -> Answer:
         async with self._room:
-            ready = await _within(self._readers, lambda: read(raw))
-            answer: Answer = await self._batcher(ready)
-            return answer
+            return await self._computed(read, raw)
+
+    async def _tell(self, read: Callable[[Raw], Ready], raw: Raw, finish: Callable[[Answer], Told]) -> Told:
+        async with self._room:
+            answer = await self._computed(read, raw)
+            told: Told = await _within(self._readers, lambda: finish(answer))
+            return told
+
+    async def _computed(self, read: Callable[[Raw], Ready], raw: Raw) -> Answer:
+        ready = await _within(self._readers, lambda: read(raw))
+        answer: Answer = await self._batcher(ready)
+        return answer
 
 
 async def _within(threads: Executor, work: Callable[[], Any]) -> Any:

@@ -1,14 +1,18 @@
 """Loading a vision model and its image processor from local files, with errors that say what to do."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch import Tensor
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from universal_core import LoadFailed, ModelInfo
 from universal_core.pytorch import use_threads
-from universal_text.loading import LoadOptions, explained, folder_of, from_folder, load_pretrained, quiet
+from universal_text.loading import LoadOptions, be_quiet, explained, folder_of, from_folder, load_pretrained
+
+Inputs = dict[str, Tensor]
+"""What a model takes, by argument."""
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 # Where timm's own configuration keeps this.
@@ -29,6 +33,14 @@ class Loaded(NamedTuple):
     model: Any
     device: torch.device
     dtype: torch.dtype
+
+    def joined(self, rows: Sequence[Inputs]) -> Inputs:
+        """Return the inputs of several rows, alike in names and shapes, as the model takes them together."""
+        together = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        return {
+            name: values.to(self.device, self.dtype if values.is_floating_point() else None)
+            for name, values in together.items()
+        }
 
 
 def load_model(
@@ -56,12 +68,14 @@ def load_image_processor(info: ModelInfo, options: LoadOptions, **wanted: Any) -
             f"{info.id} has no preprocessor_config.json, which says how its pictures are resized and normalized; "
             "put the one of the model that it was made from beside its config.json"
         )
-    with explained(info), quiet():
+    be_quiet()
+    with explained(info):
         load: Any = AutoImageProcessor.from_pretrained  # the library has no types here
         return load(folder, **from_folder(options), **wanted)
 
 
 def load_tokenizer(info: ModelInfo, options: LoadOptions) -> Any:
     """Return the tokenizer of a model that reads words too; raises LoadFailed."""
-    with explained(info), quiet():
+    be_quiet()
+    with explained(info):
         return AutoTokenizer.from_pretrained(folder_of(info, options), **from_folder(options))

@@ -9,7 +9,7 @@ from transformers.processing_utils import MODALITY_TO_AUTOPROCESSOR_MAPPING, MOD
 from transformers.utils.import_utils import is_torchvision_available
 
 from universal_core import LoadFailed, ModelInfo
-from universal_text.loading import explained, quiet
+from universal_text.loading import be_quiet, explained
 
 _VIDEO = "video_processor"
 
@@ -40,7 +40,8 @@ def load_processor(info: ModelInfo, trust_remote_code: bool = False) -> Any:
     if info.path is None:
         raise LoadFailed(f"the files of {info.id} are not on this machine")
     do_without_videos()
-    with explained(info), quiet():
+    be_quiet()
+    with explained(info):
         return AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
             info.path, local_files_only=True, trust_remote_code=trust_remote_code
         )

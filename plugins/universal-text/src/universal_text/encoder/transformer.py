@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from universal_core import LoadFailed
-from universal_text.loading import quiet
+from universal_text.loading import be_quiet
 
 # Of these only the encoder half makes the vectors.
 _ENCODER_HALF = {
@@ -26,18 +26,18 @@ def load_transformer(
 
     Of a float32 checkpoint only the matrices are narrowed to a 16-bit ``dtype``; run it within ``mixed``.
     """
+    be_quiet()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-        with quiet():
-            model, report = _class_for(config).from_pretrained(
-                folder,
-                config=config,
-                dtype="auto",
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-            )
+        model, report = _class_for(config).from_pretrained(
+            folder,
+            config=config,
+            dtype="auto",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
     except (OSError, ValueError) as error:
         raise LoadFailed(f"The transformer in {folder} cannot be loaded: {error}") from error
     # BERT's own pooler is never used here, and a checkpoint of a masked language model lacks it.

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from universal_vision.captions.writer import Prepared, Tensors, Writer, check_room, positions_of
+from universal_vision.captions.writer import Prepared, Writer, check_room, positions_of
+from universal_vision.loading import Inputs
 
 
 class VisionEncoderDecoder(Writer):
@@ -21,7 +22,7 @@ class VisionEncoderDecoder(Writer):
         ids = self.processor.tokenizer(prompt or "", add_special_tokens=False)["input_ids"]
         given = self._begun(ids)
         check_room(len(given), max_length, positions_of(self.model.config.decoder))
-        inputs: Tensors = {"pixel_values": self.read(image)["pixel_values"]}
+        inputs: Inputs = {"pixel_values": self.read(image)["pixel_values"]}
         if prompt:
             inputs["decoder_input_ids"] = torch.tensor([given])
         return Prepared(inputs=inputs, max_length=max_length, given=len(given), shown=True, read=len(given))

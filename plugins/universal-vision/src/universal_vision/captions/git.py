@@ -28,6 +28,6 @@ class Git(Writer):
         words = self.processor.tokenizer(text or "", add_special_tokens=False)["input_ids"]
         # The mark that it was trained to begin with, and none that would end the words.
         ids = [self.processor.tokenizer.cls_token_id, *words]
-        check_room(len(ids), max_length, positions_of(self.model.config))
+        check_room(len(ids), max_length, positions_of(self.model.config), "prompt" if shown else "question")
         inputs = {**self.read(image), "input_ids": torch.tensor([ids])}
         return Prepared(inputs=inputs, max_length=max_length, given=len(ids), shown=shown, read=len(ids))

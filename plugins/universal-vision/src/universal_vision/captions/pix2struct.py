@@ -6,8 +6,8 @@ from huggingface_hub import try_to_load_from_cache
 from PIL import Image, ImageFont
 
 from universal_core import LoadFailed
-from universal_vision.captions.writer import Prepared, Tensors, Writer, check_room, positions_of
-from universal_vision.loading import Loaded
+from universal_vision.captions.writer import Prepared, Writer, check_room, positions_of
+from universal_vision.loading import Inputs, Loaded
 
 # Where transformers finds the letters that its questions are drawn with.
 _LETTERS = ("ybelkada/fonts", "Arial.TTF")
@@ -62,5 +62,5 @@ def _own_letters() -> bytes:
     return bytes(data)
 
 
-def _patches_in(inputs: Tensors) -> int:
+def _patches_in(inputs: Inputs) -> int:
     return int(inputs["attention_mask"].sum())

@@ -35,7 +35,7 @@ class Blip2(Writer):
         """Return the inputs for what comes after the prompt."""
         if prompt is None and getattr(self.model.config.text_config, "bos_token_id", None) is not None:
             # Here the library writes the picture's tokens and the mark of a beginning by itself.
-            return self._prepared(self.read(image), self.model.config.num_query_tokens + 1, max_length)
+            return self._prepared(self.read(image), self.model.config.num_query_tokens + 1, max_length, "prompt")
         return self._asked(image, prompt or "", max_length, "prompt")
 
     def for_question(self, image: Image.Image, question: str, max_length: int) -> Prepared:
@@ -45,13 +45,13 @@ class Blip2(Writer):
     def _asked(self, image: Image.Image, text: str, max_length: int, param: str) -> Prepared:
         inputs = self.read(image, text, param)
         self._check_queries(inputs, param)
-        return self._prepared(inputs, inputs["input_ids"].shape[1], max_length)
+        return self._prepared(inputs, inputs["input_ids"].shape[1], max_length, param)
 
-    def _prepared(self, inputs: dict[str, Any], read: int, max_length: int) -> Prepared:
+    def _prepared(self, inputs: dict[str, Any], read: int, max_length: int, param: str) -> Prepared:
         writer = self.model.language_model.config
         # A language model with an encoder begins its answer anew; any other goes on from what it has read.
         given = 1 if writer.is_encoder_decoder else read
-        check_room(given, max_length, positions_of(writer))
+        check_room(given, max_length, positions_of(writer), param)
         return Prepared(inputs=inputs, max_length=max_length, given=given, read=read)
 
     def _check_queries(self, inputs: dict[str, Any], param: str) -> None:

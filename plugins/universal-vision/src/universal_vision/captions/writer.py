@@ -11,9 +11,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from universal_core import BadRequest, ContextLengthExceeded, TaskNotSupported, Usage
-from universal_vision.loading import Loaded
-
-Tensors = dict[str, Tensor]
+from universal_vision.loading import Inputs, Loaded
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +21,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     nevertheless. ``read`` counts the tokens that go in, without those that ``Writer.eyes`` makes of the picture.
     """
 
-    inputs: Tensors
+    inputs: Inputs
     max_length: int
     given: int = 1
     shown: bool = False
@@ -56,7 +54,8 @@ class Writer:
     """What a question is put into."""
 
     def __init__(self, loaded: Loaded, processor: Any, num_beams: int | None) -> None:
-        self.model, self.device, self.dtype = loaded
+        self.model, self.device, _ = loaded
+        self._joined = loaded.joined
         self.processor = processor
         self._beams = {"num_beams": num_beams} if num_beams else {}
         self._seen = 0
@@ -117,7 +116,7 @@ class Writer:
         """Return what a text says as data, None for words."""
         return None
 
-    def read(self, image: Image.Image, text: str | None = None, param: str = "prompt") -> Tensors:
+    def read(self, image: Image.Image, text: str | None = None, param: str = "prompt") -> Inputs:
         """Return what the processor makes of a picture and a text. Raises BadRequest for its mark in the text."""
         mark = getattr(self.processor, "image_token", None)
         if mark is not None and text is not None and str(mark) in text:
@@ -127,13 +126,9 @@ class Writer:
         with self._processing:
             return dict(self.processor(images=image, **words, return_tensors="pt"))
 
-    def stacked(self, batch: Sequence[Prepared]) -> Tensors:
-        """Return the inputs of all requests in one, where the model is and in its number format."""
-        together = {name: torch.cat([one.inputs[name] for one in batch]) for name in batch[0].inputs}
-        return {
-            name: tensor.to(self.device, self.dtype if tensor.is_floating_point() else None)
-            for name, tensor in together.items()
-        }
+    def stacked(self, batch: Sequence[Prepared]) -> Inputs:
+        """Return the inputs of all requests in one, as the model takes them."""
+        return self._joined([one.inputs for one in batch])
 
     def used(self, prepared: Prepared, written: int) -> Usage:
         """Return the tokens that went in, those of the picture among them where they can be counted, and came out."""
@@ -176,14 +171,19 @@ def check_read(tokens: int, positions: int | None, param: str) -> None:
         )
 
 
-def check_room(before: int, max_length: int, positions: int | None) -> None:
-    """Raise ContextLengthExceeded where what is written would not fit behind ``before`` tokens; None has no limit."""
-    if positions is not None and before + max_length > positions:
-        raise ContextLengthExceeded(
-            f"max_length: this model has room for {positions} tokens, of which {before} are used before it writes; "
-            f"ask for at most {max(0, positions - before)}, not {max_length}",
-            param="max_length",
-        )
+def check_room(before: int, max_length: int, positions: int | None, param: str = "prompt") -> None:
+    """Raise ContextLengthExceeded where what is written would not fit behind ``before`` tokens; None has no limit.
+
+    The error names ``param`` where it leaves no room at all, else ``max_length``.
+    """
+    if positions is None or before + max_length <= positions:
+        return
+    used = f"this model has room for {positions} tokens, of which {before} are used before it writes"
+    if before >= positions:
+        raise ContextLengthExceeded(f"{param}: {used}; shorten it", param=param)
+    raise ContextLengthExceeded(
+        f"max_length: {used}; ask for at most {positions - before}, not {max_length}", param="max_length"
+    )
 
 
 def positions_of(config: Any) -> int | None:

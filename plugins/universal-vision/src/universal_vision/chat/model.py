@@ -14,6 +14,7 @@ from universal_core import (
     CaptionResult,
     ChatMessage,
     ChatRequest,
+    ContextLengthExceeded,
     ImagePart,
     LoadFailed,
     ModelInfo,
@@ -61,7 +62,8 @@ class VisionChatModel(WritingModel):
     async def caption(self, request: CaptionRequest) -> CaptionResult:
         """Return what the model answers to the request's prompt, or to a wish for a description."""
         words = request.prompt or self._wording.wish
-        text, usage = await self._say(request.image, words, request.max_length, "prompt")
+        param = "prompt" if request.prompt else "max_length"
+        text, usage = await self._say(request.image, words, request.max_length, param)
         return CaptionResult(caption=text, usage=usage)
 
     async def answer_question(self, request: AnswerQuestionRequest) -> AnswerQuestionResult:
@@ -99,8 +101,8 @@ def _processor_of(info: ModelInfo, options: ChatOptions) -> Any:
 
 
 def _renamed(error: BadRequest, words: str) -> BadRequest:
-    """Return an error about a conversation as one about a picture and words."""
+    """Return an error about a conversation as one about a picture, or about words and the length of an answer."""
     place = error.param or ""
-    param = "image" if place.endswith("image_url.url") else words
-    message = error.message
+    param = words if isinstance(error, ContextLengthExceeded) else "image"
+    message = error.message.replace("max_tokens", "max_length")
     return type(error)(param + message[len(place) :] if message.startswith(f"{place}:") else message, param=param)

@@ -1,6 +1,6 @@
 """From the numbers of a classifier to labels and how likely they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -22,7 +22,7 @@ class Labels:
         They are made into scores as transformers' own pipeline does it: labels that do not exclude one another, or a
         single one, each have a probability of their own; others add up to 1; a regression's numbers stay.
         """
-        return ranked(self._scores(logits), [self._name(place) for place in range(len(logits))], top_k)
+        return ranked(self._scores(logits), self._name, top_k)
 
     def _scores(self, logits: Tensor) -> Tensor:
         if self._problem == "regression":
@@ -35,8 +35,11 @@ class Labels:
         return str(self._names.get(place, f"LABEL_{place}"))
 
 
-def ranked(scores: Tensor, labels: Sequence[str], top_k: int) -> tuple[Prediction, ...]:
-    """Return the ``top_k`` best of ``labels`` by ``scores`` ``[labels]``, of equals the first before the others."""
+def ranked(scores: Tensor, label: Callable[[int], str], top_k: int) -> tuple[Prediction, ...]:
+    """Return the ``top_k`` best by ``scores`` ``[labels]``, of equals the first before the others.
+
+    ``label`` tells what stands in a place.
+    """
     values, places = scores.sort(descending=True, stable=True)
     best = zip(values[:top_k].tolist(), places[:top_k].tolist(), strict=True)
-    return tuple(Prediction(label=labels[place], score=score) for score, place in best)
+    return tuple(Prediction(label=label(place), score=score) for score, place in best)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from universal_vision.encoders.running import Inputs, Row
+from universal_vision.encoders.running import Row
+from universal_vision.loading import Inputs
 
 TEMPLATE = "This is a photo of {}."
 """What transformers' zero-shot pipeline puts a label into."""

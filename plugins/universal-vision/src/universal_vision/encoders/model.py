@@ -1,6 +1,5 @@
 """The model of the ``vision`` backend: requests in, labels and vectors out."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -21,7 +20,7 @@ from universal_core import (
     Usage,
 )
 from universal_core.pytorch import taken_memory
-from universal_vision.batches import Batches
+from universal_vision.batches import Batches, together
 from universal_vision.encoders.labels import ranked
 from universal_vision.encoders.matching import TEMPLATE, Kept
 from universal_vision.encoders.network import open_network
@@ -59,20 +58,26 @@ class EncoderModel:
         """Return how well each label fits each picture; raises BadRequest."""
         template = _checked(TEMPLATE if request.hypothesis_template is None else request.hypothesis_template)
         texts = [template.replace("{}", label) for label in request.labels]
-        pictures, labels = await asyncio.gather(
-            self._pictures(self._network.embed, _named("images", request.images)),
-            self._texts(_named("candidate_labels", texts)),
+        pictures, labels = await together(
+            [
+                self._pictures(self._network.embed, _named("images", request.images)),
+                self._texts(_named("candidate_labels", texts)),
+            ]
         )
         scores = _need(self._network.matcher).scores(_stacked(pictures), _stacked(labels))
-        found = tuple(ranked(row, request.labels, len(request.labels)) for row in scores)
+        found = tuple(ranked(row, request.labels.__getitem__, len(request.labels)) for row in scores)
         return PredictionsResult(images=found, usage=_usage([*pictures, *labels]))
 
     async def embed_image(self, request: EmbedImageRequest) -> EmbedResult:
         """Return the vector of each picture and text; raises BadRequest for texts that the model cannot read."""
         given = _named("input", request.input)
-        pictures, texts = await asyncio.gather(
-            self._pictures(self._network.embed, [(param, item) for param, item in given if isinstance(item, bytes)]),
-            self._texts([(param, item) for param, item in given if isinstance(item, str)]),
+        pictures, texts = await together(
+            [
+                self._pictures(
+                    self._network.embed, [(param, item) for param, item in given if isinstance(item, bytes)]
+                ),
+                self._texts([(param, item) for param, item in given if isinstance(item, str)]),
+            ]
         )
         some, others = iter(pictures), iter(texts)
         rows = [next(some if isinstance(item, bytes) else others) for item in request.input]

@@ -13,9 +13,9 @@ from universal_vision.encoders.matching import Matcher
 from universal_vision.encoders.options import EncoderOptions
 from universal_vision.encoders.pictures import PictureReader
 from universal_vision.encoders.pooling import POOLER, Embedder, pooler_is_trained
-from universal_vision.encoders.running import Forward, Inputs, Runner, Work
+from universal_vision.encoders.running import Forward, Runner, Work
 from universal_vision.encoders.words import WordReader
-from universal_vision.loading import load_image_processor, load_model, load_tokenizer
+from universal_vision.loading import Inputs, load_image_processor, load_model, load_tokenizer
 
 _BLANK = Image.new("RGB", (64, 64))
 
@@ -56,25 +56,26 @@ def open_network(info: ModelInfo, options: EncoderOptions) -> Network:
 def _open_matcher(info: ModelInfo, options: EncoderOptions) -> Network:
     if options.pooling:
         raise LoadFailed(f"pooling is for models of pictures alone, which {info.id} is not; leave it out")
-    model, device, dtype = load_model(info, AutoModelForZeroShotImageClassification, options)
-    matcher = Matcher(model)
-    words = WordReader(load_tokenizer(info, options), model.config, matcher.texts)
-    pictures = PictureReader(load_image_processor(info, options), model.config)
-    return Network(Runner(device, dtype), pictures, matcher.pictures, matcher=matcher, words=words)
+    loaded = load_model(info, AutoModelForZeroShotImageClassification, options)
+    config = loaded.model.config
+    matcher = Matcher(loaded.model)
+    words = WordReader(load_tokenizer(info, options), config, matcher.texts)
+    pictures = PictureReader(load_image_processor(info, options), config)
+    return Network(Runner(loaded), pictures, matcher.pictures, matcher=matcher, words=words)
 
 
 def _open_classifier(info: ModelInfo, options: EncoderOptions) -> Network:
-    model, device, dtype = load_model(info, AutoModelForImageClassification, options)
-    embed = Embedder(model.base_model, options.pooling, has_pooler=True)
-    pictures = PictureReader(load_image_processor(info, options), model.config)
-    return _checked(Network(Runner(device, dtype), pictures, embed, Classifier(model)), options)
+    loaded = load_model(info, AutoModelForImageClassification, options)
+    embed = Embedder(loaded.model.base_model, options.pooling, has_pooler=True)
+    pictures = PictureReader(load_image_processor(info, options), loaded.model.config)
+    return _checked(Network(Runner(loaded), pictures, embed, Classifier(loaded.model)), options)
 
 
 def _open_extractor(info: ModelInfo, options: EncoderOptions) -> Network:
-    model, device, dtype = load_model(info, AutoModel, options, may_lack={POOLER})
-    embed = Embedder(model, options.pooling, has_pooler=pooler_is_trained(model, info))
-    pictures = PictureReader(load_image_processor(info, options), model.config)
-    return _checked(Network(Runner(device, dtype), pictures, embed), options)
+    loaded = load_model(info, AutoModel, options, may_lack={POOLER})
+    embed = Embedder(loaded.model, options.pooling, has_pooler=pooler_is_trained(loaded.model, info))
+    pictures = PictureReader(load_image_processor(info, options), loaded.model.config)
+    return _checked(Network(Runner(loaded), pictures, embed), options)
 
 
 def _checked(network: Network, options: EncoderOptions) -> Network:

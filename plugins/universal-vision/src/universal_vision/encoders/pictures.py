@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from universal_core.pictures import read_image
-from universal_vision.encoders.running import Inputs
+from universal_vision.loading import Inputs
 from universal_vision.processing import processed
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from universal_core import LoadFailed, ModelInfo
 from universal_text.files import weight_files
 from universal_vision.encoders.options import PoolingMode
-from universal_vision.encoders.running import Inputs
+from universal_vision.loading import Inputs
 
 _CLASS_TOKENS = {"cls_token", "class_embedding", "class_token"}
 POOLER = "pooler"

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Inputs = dict[str, Tensor]
+from universal_vision.loading import Inputs, Loaded
+
 Forward = Callable[[Inputs], Tensor]
 
 
@@ -29,26 +30,21 @@ class Row(NamedTuple):
 
 
 class Runner:
-    """Answers a list of work, in its order, on ``device``."""
+    """Answers a list of work, in its order, on the device of a model."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Inputs are moved to ``device``; those that are no whole numbers become ``dtype``."""
-        self.device = device
-        self._dtype = dtype
+    def __init__(self, loaded: Loaded) -> None:
+        self.device = loaded.device
+        self._joined = loaded.joined
 
     @torch.inference_mode()
     def __call__(self, work: Sequence[Work]) -> list[Row]:
         """Return a row for each piece of work."""
         found: dict[int, Row] = {}
         for places in _alike(work):
-            inputs = [work[place].inputs for place in places]
-            joined = {name: self._moved(torch.cat([one[name] for one in inputs])) for name in inputs[0]}
-            rows = work[places[0]].forward(joined).float().cpu()
+            inputs = self._joined([work[place].inputs for place in places])
+            rows = work[places[0]].forward(inputs).float().cpu()
             found.update((place, Row(row, work[place].tokens)) for place, row in zip(places, rows, strict=True))
         return [found[place] for place in range(len(work))]
-
-    def _moved(self, values: Tensor) -> Tensor:
-        return values.to(self.device, self._dtype if values.is_floating_point() else None)
 
 
 def _alike(work: Sequence[Work]) -> Iterator[list[int]]:

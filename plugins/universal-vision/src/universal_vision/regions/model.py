@@ -23,8 +23,8 @@ from universal_core import (
 )
 from universal_core.pytorch import taken_memory
 from universal_text.loading import explained
-from universal_vision.batches import Batches, together
-from universal_vision.loading import load_model
+from universal_vision.batches import Batches
+from universal_vision.loading import Inputs, load_model
 from universal_vision.regions.encoding import encode_depths, encode_parts
 from universal_vision.regions.finder import Job, Size, Words
 from universal_vision.regions.finders import load_finders
@@ -53,7 +53,7 @@ class Ready(NamedTuple):
 
     job: Job
     words: Words
-    inputs: dict[str, Tensor]
+    inputs: Inputs
     size: Size
 
     def alike(self) -> tuple[Any, ...]:
@@ -120,12 +120,11 @@ class RegionModel:
             inputs, size = self._prepare(images[place], f"images[{place}]")
             return Ready(job, words, inputs, size)
 
-        async def one(place: int) -> tuple[Any, int]:
-            # What is found takes more memory than what is told of it, so each picture is finished for itself.
-            (answer,) = await self._batches.answer(read, [place])
-            return await asyncio.to_thread(finish, answer.found, answer.size), answer.patches
+        def told_of(answer: Answer) -> tuple[Any, int]:
+            return finish(answer.found, answer.size), answer.patches
 
-        told = await together([one(place) for place in range(len(images))])
+        # What is found takes more memory than what is told of it.
+        told = await self._batches.tell(read, range(len(images)), told_of)
         patches = sum(patches for _, patches in told)
         return [found for found, _ in told], Usage(prompt_tokens=words.tokens + patches)
 
@@ -143,21 +142,15 @@ class RegionModel:
     def _compute(self, group: Sequence[Ready]) -> list[Answer]:
         """Return what is found in each picture of some that are alike."""
         first = group[0]
-        outputs = self._loaded.model(**self._joined(group))
+        rows = [{**_copied(ready.inputs, ready.words.copies), **ready.words.inputs} for ready in group]
+        outputs = self._loaded.model(**self._loaded.joined(rows))
         sizes = [ready.size for ready in group]
         found = self._finders[first.job.task].find(_in_float32(outputs), sizes, first.job, first.words)
         patches = self._prepare.patches(first.inputs)
         return [Answer(one, size, patches) for one, size in zip(found, sizes, strict=True)]
 
-    def _joined(self, group: Sequence[Ready]) -> dict[str, Tensor]:
-        rows = [{**_copied(ready.inputs, ready.words.copies), **ready.words.inputs} for ready in group]
-        return {name: self._moved(torch.cat([row[name] for row in rows])) for name in rows[0]}
 
-    def _moved(self, values: Tensor) -> Tensor:
-        return values.to(self._loaded.device, self._loaded.dtype if values.is_floating_point() else None)
-
-
-def _copied(inputs: dict[str, Tensor], copies: int) -> dict[str, Tensor]:
+def _copied(inputs: Inputs, copies: int) -> Inputs:
     return {name: value.expand(copies, *value.shape[1:]) for name, value in inputs.items()}
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from universal_core import BadRequest
 from universal_core.pictures import read_image
 from universal_vision.encoders.pictures import PictureReader
-from universal_vision.encoders.running import Inputs
+from universal_vision.loading import Inputs
 from universal_vision.regions.finder import Size
 
 _PIXELS = "pixel_values"
