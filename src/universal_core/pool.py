@@ -123,7 +123,7 @@ class Pool:
             if isinstance(error, LoadFailed):
                 self._failures[plan.key] = (time.monotonic(), error)
             if isinstance(error, UniversalError):
-                log.error("%s could not be loaded: %s", plan.name, error.message)
+                log.error("loading %s failed: %s", plan.name, error.message)
             await worker.stop(0.0)
             raise
         entry.worker = worker

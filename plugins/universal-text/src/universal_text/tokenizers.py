@@ -1,10 +1,12 @@
-"""Tokenizers of models that read texts, and the tasks that show their tokens."""
+"""Tokenizers of models that read texts, and what all such models do."""
 
+import torch
 from tokenizers.normalizers import Lowercase, Normalizer
 from tokenizers.normalizers import Sequence as Normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from universal_core import DetokenizeRequest, DetokenizeResult, LoadFailed, TokenizeRequest, TokenizeResult
+from universal_core.pytorch import taken_memory
 from universal_text.causal.vocabulary import TokenizerVocabulary
 
 
@@ -21,12 +23,17 @@ def load_tokenizer(folder: str, *, lower_case: bool, trust_remote_code: bool) ->
     return tokenizer
 
 
-class ShowsTokens:
-    """The tasks ``tokenize`` and ``detokenize`` of a model that reads texts."""
+class ReadingModel:
+    """A model that reads texts and writes none: it shows its tokens, and how much of its device it takes."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, device: torch.device) -> None:
         """``vocabulary`` is the number of token ids that the model knows."""
         self._vocabulary = TokenizerVocabulary(tokenizer, vocabulary, frozenset())
+        self._device = device
+
+    def device_memory(self) -> int:
+        """Return the bytes that are taken on an accelerator."""
+        return taken_memory(self._device)
 
     def tokenize(self, request: TokenizeRequest) -> TokenizeResult:
         """Return the tokens of a text; all of them, also where other tasks would read only the first."""

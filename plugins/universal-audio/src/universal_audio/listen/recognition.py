@@ -18,7 +18,7 @@ from universal_audio.listen.options import RecognitionOptions
 from universal_audio.listen.recording import RATE, Samples, read_recording
 from universal_audio.listen.windows import SECONDS, Window, cut, quiet_spans
 from universal_core import BadRequest, Event, Heard, LoadFailed, ModelInfo, Segment, TranscribeRequest, Usage, Word
-from universal_core.pytorch import pick_device, use_threads
+from universal_core.pytorch import pick_device, taken_memory, use_threads
 
 Task = Literal["transcribe", "translate"]
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -43,7 +43,7 @@ class Recognition:
 
     def device_memory(self) -> int:
         """Return the bytes that the model has on a GPU."""
-        return torch.cuda.memory_allocated(self._model.device) if self._model.device.type == "cuda" else 0
+        return taken_memory(self._model.device)
 
     def transcribe(self, request: TranscribeRequest) -> Iterator[Event]:
         """Write down what is said, in its language."""

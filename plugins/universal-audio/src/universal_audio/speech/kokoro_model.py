@@ -28,7 +28,7 @@ from universal_core import (
     SpeakRequest,
     UniversalError,
 )
-from universal_core.pytorch import pick_device, use_threads
+from universal_core.pytorch import pick_device, taken_memory, use_threads
 
 RATE = 24000
 """Kokoro's samples per second."""
@@ -69,7 +69,7 @@ class KokoroModel:
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""
-        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
+        return taken_memory(self._device)
 
     async def list_voices(self, request: ListVoicesRequest) -> ListVoicesResult:
         """Name the voices in the model's folder."""

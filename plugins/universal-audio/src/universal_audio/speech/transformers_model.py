@@ -25,7 +25,7 @@ from universal_core import (
     SpeakRequest,
     Voice,
 )
-from universal_core.pytorch import pick_device, use_threads
+from universal_core.pytorch import pick_device, taken_memory, use_threads
 
 USUAL_VOCODER = "microsoft/speecht5_hifigan"
 """What SpeechT5 was published with; its own weights make spectrograms, and this makes sound of them."""
@@ -56,7 +56,7 @@ class SpeechModel:
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""
-        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
+        return taken_memory(self._device)
 
     async def list_voices(self, request: ListVoicesRequest) -> ListVoicesResult:
         """Name the model's speakers."""

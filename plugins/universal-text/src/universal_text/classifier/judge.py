@@ -17,7 +17,7 @@ from universal_text.classifier.scores import prompt_of, relevance_of
 from universal_text.classifier.texts import cost_of_ranking, ranking_of
 from universal_text.documents import read_document
 from universal_text.loading import folder_of
-from universal_text.tokenizers import ShowsTokens
+from universal_text.tokenizers import ReadingModel
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Judge(Network):
             "attention_mask": mask,
             "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
         }
-        inputs = {name: value.to(self._model.device) for name, value in inputs.items() if name in self._takes}
+        inputs = {name: value.to(self.device) for name, value in inputs.items() if name in self._takes}
         kept = {"logits_to_keep": 1} if "logits_to_keep" in self._takes else {}
         logits: Tensor = self._model(**inputs, **kept).logits[:, -1].float().cpu()
         scores = logits[:, self._verdict.true_token_id]
@@ -56,7 +56,7 @@ class Judge(Network):
         return list(scores[:, None])
 
 
-class JudgingModel(ShowsTokens):
+class JudgingModel(ReadingModel):
     """Ranks documents with a decoder that answers yes or no; and shows its tokens."""
 
     def __init__(self, info: ModelInfo, options: ClassifierOptions) -> None:
@@ -67,7 +67,7 @@ class JudgingModel(ShowsTokens):
         self._judge = Judge(info, options, _verdict(Path(folder_of(info, options)) / module))
         self._relevance = relevance_of(info)
         self._questions = _questions(self._judge, info)
-        super().__init__(self._judge.tokenizer, self._judge.vocabulary)
+        super().__init__(self._judge.tokenizer, self._judge.vocabulary, self._judge.device)
 
     @batched(cost=cost_of_ranking, budget=WAITING_TOKENS)
     def rerank(self, requests: list[RerankRequest]) -> list[RerankResult | UniversalError]:

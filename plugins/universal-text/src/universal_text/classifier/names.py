@@ -20,7 +20,7 @@ from universal_text.batches import WAITING_TOKENS, answer_together, estimate
 from universal_text.classifier.network import Network, Row
 from universal_text.classifier.options import ClassifierOptions
 from universal_text.classifier.spans import Token, spans_of
-from universal_text.tokenizers import ShowsTokens
+from universal_text.tokenizers import ReadingModel
 
 
 class PlacedRow(NamedTuple):
@@ -35,7 +35,7 @@ def cost_of_tokens(request: ClassifyTokensRequest) -> int:
     return estimate(request.input)
 
 
-class TokenClassifier(ShowsTokens):
+class TokenClassifier(ReadingModel):
     """Finds names and other things in texts; and shows its tokens."""
 
     def __init__(self, info: ModelInfo, options: ClassifierOptions) -> None:
@@ -46,7 +46,7 @@ class TokenClassifier(ShowsTokens):
                 f"the tokenizer of {info.id} does not tell where its tokens stand in a text; "
                 "one with a tokenizer.json does"
             )
-        super().__init__(self._network.tokenizer, self._network.vocabulary)
+        super().__init__(self._network.tokenizer, self._network.vocabulary, self._network.device)
 
     @batched(cost=cost_of_tokens, budget=WAITING_TOKENS)
     def classify_tokens(self, requests: list[ClassifyTokensRequest]) -> list[ClassifyTokensResult | UniversalError]:

@@ -44,6 +44,7 @@ class Network:
         folder = folder_of(info, options)
         self._model = load_pretrained(info, auto_class, options)
         self._model.config.use_cache = False
+        self.device: torch.device = self._model.device
         self.config = self._model.config
         self.settings = read_settings(Path(folder))
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(
@@ -62,7 +63,7 @@ class Network:
         self._filler: int = padding or 0
         self._budget = 1 if padding is None and self.pads_by_token else options.batch_tokens
         pads = "attention_mask" in self._takes and self.config.model_type not in _WITHOUT_PADDING
-        self._allowance = allowance_on(self._model.device, options.batch_tokens) if pads else 0
+        self._allowance = allowance_on(self.device, options.batch_tokens) if pads else 0
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[Row]) -> list[Tensor]:
@@ -94,6 +95,6 @@ class Network:
         inputs = {"input_ids": padded(ids, self._filler), "attention_mask": mask_of(ids)}
         if self.has_types:
             inputs["token_type_ids"] = padded([row.types or [0] * len(row.ids) for row in rows], 0)
-        inputs = {name: value.to(self._model.device) for name, value in inputs.items() if name in self._takes}
+        inputs = {name: value.to(self.device) for name, value in inputs.items() if name in self._takes}
         logits: Tensor = self._model(**inputs).logits.float().cpu()
         return logits.unbind()

@@ -21,7 +21,7 @@ from universal_text.classifier.network import Network, Row
 from universal_text.classifier.options import ClassifierOptions
 from universal_text.classifier.reader import Reader
 from universal_text.classifier.scores import fit_of, prompt_of, ranked, relevance_of, scores_of
-from universal_text.tokenizers import ShowsTokens
+from universal_text.tokenizers import ReadingModel
 
 
 def cost_of_ranking(request: RerankRequest) -> int:
@@ -35,7 +35,7 @@ def cost_of_labels(request: ClassifyRequest) -> int:
     return estimate(texts) * max(1, len(request.labels)) + len(texts) * estimate(request.labels)
 
 
-class TextClassifier(ShowsTokens):
+class TextClassifier(ReadingModel):
     """Labels texts and pairs of texts, and ranks documents where it has a single label; and shows its tokens."""
 
     def __init__(self, info: ModelInfo, options: ClassifierOptions) -> None:
@@ -44,7 +44,7 @@ class TextClassifier(ShowsTokens):
         self._problem: str | None = self._network.config.problem_type
         self._relevance = relevance_of(info)
         self._reader = Reader(self._network, prompt_of(info))
-        super().__init__(self._network.tokenizer, self._network.vocabulary)
+        super().__init__(self._network.tokenizer, self._network.vocabulary, self._network.device)
 
     @batched(cost=cost_of_ranking, budget=WAITING_TOKENS)
     def rerank(self, requests: list[RerankRequest]) -> list[RerankResult | UniversalError]:

@@ -34,7 +34,7 @@ from universal_text.encoder.reader import Reader, Row
 from universal_text.encoder.tokens import Tokens
 from universal_text.encoder.transformer import load_transformer, mixed
 from universal_text.limits import longest_of, vocabulary_of
-from universal_text.tokenizers import ShowsTokens, load_tokenizer
+from universal_text.tokenizers import ReadingModel, load_tokenizer
 
 
 def estimate_tokens(request: EmbedRequest) -> int:
@@ -43,7 +43,7 @@ def estimate_tokens(request: EmbedRequest) -> int:
     return estimate(texts) + sum(2 + len(item) for item in request.input if not isinstance(item, str))
 
 
-class EncoderModel(ShowsTokens):
+class EncoderModel(ReadingModel):
     """Embeds texts and token ids with a transformer, a pooling and the layers behind it; and shows its tokens."""
 
     def __init__(self, info: ModelInfo, options: EncoderOptions) -> None:
@@ -69,7 +69,7 @@ class EncoderModel(ShowsTokens):
         self._dimensions = layout.dimensions or size
         known = vocabulary_of(self._transformer)
         self._reader = Reader(self._tokens, layout, vocabulary=known, size=size)
-        super().__init__(self._tokens.tokenizer, known)
+        super().__init__(self._tokens.tokenizer, known, self._device)
 
     @batched(cost=estimate_tokens, budget=WAITING_TOKENS)
     def embed(self, requests: list[EmbedRequest]) -> list[EmbedResult | UniversalError]:
