@@ -185,9 +185,11 @@ def test_a_number_of_steps_that_makes_no_sense_is_refused(steps: int, open_model
 def test_what_the_pipeline_itself_refuses_is_a_bad_request(tmp_path: Path, ask: Ask) -> None:
     settings = make_stable_diffusion(tmp_path) / "scheduler" / "scheduler_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "timestep_spacing": "strange"}))
-    with closing(DiffusionModel(info_of(tmp_path), DiffusionOptions(device="cpu"), lambda _: None)) as model:
-        with pytest.raises(BadRequest, match="the model cannot do this: strange is not supported"):
-            ask(model, asked(scheduler="ddim"))
+    with (
+        closing(DiffusionModel(info_of(tmp_path), DiffusionOptions(device="cpu"), lambda _: None)) as model,
+        pytest.raises(BadRequest, match="the model cannot do this: strange is not supported"),
+    ):
+        ask(model, asked(scheduler="ddim"))
 
 
 def test_clip_skip_is_what_diffusers_means_by_it(folder: Any, open_model: Open, paint: Paint) -> None:

@@ -19,7 +19,6 @@ from universal_diffusion.pipelines import (
     parameters,
     size_multiple,
 )
-from universal_diffusion.prompts import notices_of
 from universal_diffusion.schedulers import Schedulers
 
 USUAL_STRENGTH = 0.75
@@ -65,7 +64,6 @@ class Desk:
             previews=request.previews,
             guidance=guidance.effective,
             strength=strength,
-            notices=notices_of(pipeline, prompt=request.prompt, negative_prompt=guidance.negative_prompt),
         )
 
     def _way(self, request: ImageRequest, inputs: Inputs) -> Way:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
-from universal_core import ContentPolicyViolation, InsufficientMemory, InternalError, Step, UniversalError
+from universal_core import ContentPolicyViolation, InsufficientMemory, InternalError, Notice, Step, UniversalError
 from universal_diffusion.order import Order, Row, Settings
 from universal_diffusion.painter import Decode, Painter
 
@@ -42,7 +42,7 @@ class Unfinished:
     image: Image.Image
 
 
-News = Step | Painted | Unfinished
+News = Step | Notice | Painted | Unfinished
 
 
 @dataclass(eq=False, slots=True)
@@ -108,7 +108,7 @@ class Engine:
         return len(self._jobs)
 
     async def paint(self, order: Order) -> AsyncGenerator[News, None]:
-        """Yield each step of an order, its previews, and its pictures in order; leaving early ends it."""
+        """Yield steps of an order, notices, previews, and its pictures in order; leaving early ends it."""
         job = Job(order, asyncio.get_running_loop())
         self._jobs.append(job)
         self._wake()
@@ -176,11 +176,19 @@ class Engine:
             raise Abandoned
         settings = batch[0].job.order.settings
         rows = [row for share in batch for row in share.rows]
+        self._notify(batch)
         images = iter(self._painter.paint(settings, rows, _Watch(batch)))
         for share in batch:
             for index in range(share.first, share.first + share.count):
                 image = next(images)
                 share.job.tell(Painted(index, image) if image is not None else _hidden(index))
+
+    def _notify(self, batch: list[Share]) -> None:
+        """Tell each reader once what there is to know about its prompts, which its pictures have in common."""
+        for share in batch:
+            if share.first == 0 and not share.job.alone:
+                for text in self._painter.notices(share.job.order.settings, share.rows[0]):
+                    share.job.tell(Notice(text=text))
 
     def _settle(self, batch: list[Share], error: BaseException | None) -> None:
         """Deal with what a batch ended in: where several were in it, each tries once more by itself."""

@@ -15,7 +15,6 @@ from universal_core import (
     ImageRequest,
     ModelInfo,
     ModelRef,
-    Notice,
     Picture,
     Preview,
     Progress,
@@ -89,8 +88,6 @@ class DiffusionModel:
     async def _answer(self, request: ImageRequest, inputs: Inputs) -> AsyncGenerator[Event, None]:
         # At once where there is nothing to resize: requests that come together then find themselves in one batch.
         order = self._desk.order(request, inputs) if not inputs.images else await self._resized(request, inputs)
-        for text in order.notices:
-            yield Notice(text=text)
         if missing := self._loras.missing(order.settings.loras):
             # A download takes its time, which is nobody else's.
             await asyncio.to_thread(self._loras.fetch, missing)

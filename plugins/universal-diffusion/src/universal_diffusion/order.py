@@ -41,14 +41,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request as its model will carry it out: one row for each picture, and how many previews of each.
-
-    ``notices`` are sentences for the client about what is not done as asked.
-    """
+    """A request as its model will carry it out: one row for each picture, and how many previews of each."""
 
     settings: Settings
     rows: tuple[Row, ...]
     previews: int = 0
     guidance: float | None = None
     strength: float | None = None
-    notices: tuple[str, ...] = ()

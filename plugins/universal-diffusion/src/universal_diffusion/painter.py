@@ -13,7 +13,7 @@ from universal_diffusion.memory import check_room, free_memory, tile
 from universal_diffusion.order import Row, Settings
 from universal_diffusion.pipelines import Pipelines, parameters
 from universal_diffusion.previews import Expectation, decode
-from universal_diffusion.prompts import skip_layers
+from universal_diffusion.prompts import notices_of, skip_layers
 from universal_diffusion.schedulers import Schedulers, decoder_of, draw_from
 
 Decode = Callable[[list[int]], list[Image.Image]]
@@ -62,6 +62,12 @@ class Painter:
     def _check(self, settings: Settings, pictures: int, free: int) -> None:
         needs, placement = self._loaded.needs, self._loaded.placement
         check_room(needs, placement, settings.size, pictures, guided=settings.doubled, free=free)
+
+    def notices(self, settings: Settings, row: Row) -> tuple[str, ...]:
+        """Return what a client should know about its prompts."""
+        # In the painting thread as everything here: a tokenizer cannot serve two at once.
+        pipeline = self._pipelines.get(settings.way)
+        return notices_of(pipeline, prompt=row.prompt, negative_prompt=row.negative_prompt)
 
     def paint(self, settings: Settings, rows: list[Row], watch: Watch) -> list[Image.Image | None]:
         """Return a picture for each row, None for one that the model's safety checker hides.
