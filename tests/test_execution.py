@@ -1,5 +1,6 @@
 """The core's own way of running models: a class, constructed with options, with one method per task."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from universal_core import Backend, BadRequest, Claim, ModelInfo, ModelRef, Progress, batched
 from universal_core.errors import TaskNotSupported
-from universal_core.execution import Execution, method_of, options_for, runs_on_loop
+from universal_core.execution import Execution, ModelThread, method_of, options_for, runs_apart, runs_on_loop
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +107,29 @@ def test_async_and_batched_methods_run_on_the_loop_and_plain_ones_on_the_thread(
         True,
         False,
     ]
+
+
+def test_only_async_methods_never_compute_on_the_models_thread() -> None:
+    model = Model(INFO, Options())
+    assert [runs_apart(model, task) for task in ("coroutine", "generator", "many", "plain", "missing")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_models_thread_ends_when_it_rests_and_begins_again_when_it_is_needed() -> None:
+    thread = ModelThread()
+    first = thread.submit(threading.current_thread).result()
+    assert thread.submit(threading.current_thread).result() is first
+    thread.rest()
+    first.join()
+    second = thread.submit(threading.current_thread).result()
+    assert second is not first
+    thread.rest()
+    second.join()
 
 
 def test_a_method_is_found_by_the_tasks_name() -> None:

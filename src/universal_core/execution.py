@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -32,6 +32,26 @@ def options_for(backend: Backend, values: Mapping[str, Any], device: str) -> dic
         )
         raise BadRequest(f"options of backend {backend.name}: {error}{names}".replace("`", ""), param="model") from None
     return options
+
+
+class ModelThread(Executor):
+    """A model's one thread: it loads the model, and runs its plain and its batched methods."""
+
+    def __init__(self) -> None:
+        self._pool = self._begin()
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:
+        """Run a function after those that were submitted before it."""
+        return self._pool.submit(function, *args, **keywords)
+
+    def rest(self) -> None:
+        """End the thread after what was submitted; the next function gets a new one."""
+        ended, self._pool = self._pool, self._begin()
+        ended.shutdown(wait=False)
+
+    @staticmethod
+    def _begin() -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, thread_name_prefix="model")
 
 
 class Execution:
@@ -72,6 +92,11 @@ def method_of(model: Any, task: str) -> Callable[[Any], Any]:
     if task.startswith("_") or not callable(method):
         raise TaskNotSupported(f"{type(model).__name__} has no method for the task {task!r}")
     return method  # type: ignore[no-any-return]
+
+
+def runs_apart(model: Any, task: str) -> bool:
+    """Whether a task's method never computes on the model's thread: an async one, whose engine has its own."""
+    return runs_on_loop(model, task) and batching_of(getattr(model, task)) is None
 
 
 def runs_on_loop(model: Any, task: str) -> bool:

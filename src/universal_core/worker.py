@@ -9,7 +9,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ import psutil
 from universal_core import logs
 from universal_core.config import LoggingConfig
 from universal_core.errors import LoadFailed, UniversalError, WorkerDied
-from universal_core.execution import Execution
+from universal_core.execution import Execution, ModelThread, runs_apart
 from universal_core.frames import AnyFrame, Cancel, Failed, FrameProtocol, Grant, Load, Loading, Memory, Ready, Run
 from universal_core.jobs import Job, Outbox
 from universal_core.models import ModelInfo, Progress
@@ -44,7 +43,7 @@ class Host:
 
     def __init__(self, plugins: Plugins) -> None:
         self._plugins = plugins
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._thread = ModelThread()
         self._connection = FrameProtocol(self._receive, die)
         self._outbox = Outbox(self._connection.send)
         self._jobs: dict[int, Job] = {}
@@ -103,6 +102,10 @@ class Host:
             words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self._connection.send(Failed(LoadFailed(f"{frame.info.id} could not be loaded: {words}").to_failure()))
         else:
+            if all(runs_apart(self._model, task) for task in frame.claim.tasks):
+                # OpenMP counts the threads that it keeps for this one, and lets those that compute elsewhere wait
+                # for one another in a way that is slower by a third where there are more of them than cores.
+                self._thread.rest()
             self._connection.send(Ready(info, self._memory()))
 
     def _load_model(self, frame: Load, report: Callable[[Progress], None]) -> tuple[ModelInfo, Any]:
