@@ -10,8 +10,9 @@ from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionMode
 
 from tiny import diffusion
 from universal_core import InsufficientMemory
+from universal_core.pytorch import taken_memory
 from universal_diffusion.estimate import Shape, decoding_bytes, denoising_bytes
-from universal_diffusion.memory import check_room, free_memory, taken_memory, tile
+from universal_diffusion.memory import check_room, free_memory, tile
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.placement import Needs, Placement, choose_placement
 

@@ -39,13 +39,6 @@ def free_memory(device: torch.device) -> int:
     return available_memory("cpu")
 
 
-def taken_memory(device: torch.device) -> int:
-    """Return the bytes that this process has taken on an accelerator, 0 on a processor."""
-    if device.type == "mps":
-        return int(torch.mps.driver_allocated_memory())
-    return int(torch.cuda.memory_reserved(device)) if device.type == "cuda" else 0
-
-
 def tile(vae: Any, placement: Placement, size: tuple[int, int]) -> bool:
     """Let a VAE decode pictures of this size in tiles, or as a whole; return whether it will use tiles."""
     wanted = placement.tiles(size)

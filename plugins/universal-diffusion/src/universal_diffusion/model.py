@@ -20,13 +20,13 @@ from universal_core import (
     Progress,
     VaryImageRequest,
 )
+from universal_core.pytorch import taken_memory
 from universal_diffusion.arguments import Desk
 from universal_diffusion.encoding import Facts, encode
 from universal_diffusion.engine import Engine, Painted, Unfinished
 from universal_diffusion.inputs import Inputs, read_inputs, read_original
 from universal_diffusion.load import load
 from universal_diffusion.loras import Loras
-from universal_diffusion.memory import taken_memory
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.order import Order
 from universal_diffusion.painter import Painter
