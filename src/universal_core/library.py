@@ -6,19 +6,31 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+Table = dict[str, tuple[str, ...]]
 
-@cache
-def names_in_mapping(module: str, table: str) -> dict[str, tuple[str, ...]]:
+
+def names_in_mapping(module: str, table: str) -> Table:
     """Return a table that a module defines, with the names of classes in the place of the classes.
 
     The table is a dict, or an OrderedDict of pairs, of texts to a class, its name, or a tuple of these, and what is
     added to it by key, if on conditions. So a claim can go by what the installed version of a library knows, where
     importing that library would take seconds. Empty where the library is not installed or has no such table.
     """
-    assignments = [node for node in ast.walk(_tree_of(module)) if isinstance(node, ast.Assign)]
-    values = [node.value for node in assignments if _assigns(node, table)]
-    found = {key: names for value in values for key, names in _pairs_in(value)}
-    return found | dict(_added(assignments, table))
+    return _tables_in(module).get(table, {})
+
+
+@cache
+def _tables_in(module: str) -> dict[str, Table]:
+    """Return all tables of a module by name: to parse a large one takes as long as some requests."""
+    tables: dict[str, Table] = {}
+    for node in _assignments(_tree_of(module).body):
+        for target in node.targets:
+            match target:
+                case ast.Name(id=table):
+                    tables.setdefault(table, {}).update(_pairs_in(node.value))
+                case ast.Subscript(value=ast.Name(id=table), slice=ast.Constant(value=str(key))):
+                    tables.setdefault(table, {})[key] = tuple(_names_in(node.value))
+    return {name: found for name, found in tables.items() if found}
 
 
 def _tree_of(module: str) -> ast.Module:
@@ -32,17 +44,13 @@ def _tree_of(module: str) -> ast.Module:
     return ast.Module(body=[], type_ignores=[])
 
 
-def _assigns(node: ast.Assign, table: str) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == table for target in node.targets)
-
-
-def _added(assignments: list[ast.Assign], table: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what is put into a table after it was made: ``TABLE["key"] = Class``."""
-    for node in assignments:
-        for target in node.targets:
-            match target:
-                case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == table:
-                    yield key, tuple(_names_in(node.value))
+def _assignments(body: list[ast.stmt]) -> Iterator[ast.Assign]:
+    """Yield the assignments of a module in order, those that stand on conditions among them."""
+    for node in body:
+        if isinstance(node, ast.Assign):
+            yield node
+        elif isinstance(node, ast.If | ast.Try):
+            yield from _assignments([*node.body, *node.orelse])
 
 
 def _pairs_in(value: ast.expr) -> Iterator[tuple[str, tuple[str, ...]]]:

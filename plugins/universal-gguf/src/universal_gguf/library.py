@@ -49,11 +49,6 @@ class Weights:
         self.pointer = _load(files, _model_parameters(options, gpu_layers), report)
         self.vocabulary = GgufVocabulary(self.pointer)
 
-    @property
-    def training_context(self) -> int:
-        """How many positions the model was trained on."""
-        return int(llama_cpp.llama_model_n_ctx_train(self.pointer))
-
     @cached_property
     def is_recurrent(self) -> bool:
         """Whether any layer keeps a state that cannot be cut back to an earlier token."""
