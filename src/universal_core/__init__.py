@@ -20,6 +20,7 @@ from universal_core.hookspecs import hookimpl
 from universal_core.library import names_in_mapping
 from universal_core.memory import accelerator, available_memory
 from universal_core.messages import (
+    CHAT_FIELDS,
     SAMPLING_FIELDS,
     AnswerQuestionRequest,
     AnswerQuestionResult,
@@ -97,6 +98,7 @@ from universal_core.messages import (
     ToolCall,
     ToolInvocation,
     TranscribeRequest,
+    Truncated,
     Usage,
     VaryImageRequest,
     Voice,
@@ -119,6 +121,7 @@ API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
+    "CHAT_FIELDS",
     "SAMPLING_FIELDS",
     "AnswerQuestionRequest",
     "AnswerQuestionResult",
@@ -219,6 +222,7 @@ __all__ = [
     "ToolCall",
     "ToolInvocation",
     "TranscribeRequest",
+    "Truncated",
     "TrustRemoteCodeOption",
     "UniversalError",
     "UnsupportedField",

@@ -23,9 +23,15 @@ PERSON = {
 
 def formed(schema: Any = None, **fields: Any) -> ChatRequest:
     """Return a chat whose answer is a JSON object, of a schema where there is one."""
-    form = ResponseFormat(type="json_object" if schema is None else "json_schema", schema=schema)
+    kind = "json_object" if schema is None else "json_schema"
+    param = "response_format" if schema is None else "response_format.json_schema.schema"
+    form = ResponseFormat(type=kind, param=param, schema=schema)
     settings = {"temperature": 1.0, "max_tokens": 300, "response_format": form, **fields}
     return chat_request("hello", **settings)
+
+
+def grammar(text: str) -> ResponseFormat:
+    return ResponseFormat(type="grammar", param="grammar", text=text)
 
 
 def is_person(value: Any) -> bool:
@@ -81,12 +87,13 @@ def test_the_best_token_that_is_allowed_is_taken_at_temperature_0(shared_model: 
 
 
 @pytest.mark.parametrize(
-    "grammar",
+    "text",
     ['start: "yes" | "no" | "may" "be"', 'root ::= "yes" | "no" | "may" "be"'],
     ids=["lark", "gbnf"],
 )
-def test_a_grammar_says_what_may_be_said(grammar: str, shared_model: Any, ask_writer: Any) -> None:
-    requests = [completion("hello", max_tokens=20, temperature=9.0, seed=seed, grammar=grammar) for seed in range(10)]
+def test_a_grammar_says_what_may_be_said(text: str, shared_model: Any, ask_writer: Any) -> None:
+    form = grammar(text)
+    requests = [completion("hello", max_tokens=20, temperature=9.0, seed=seed, response_format=form) for seed in range(10)]
     answers = ask_writer(shared_model("llama"), *requests)
     assert {answer.text for answer in answers} <= {"yes", "no", "maybe"}
     assert len({answer.text for answer in answers}) > 1
@@ -94,10 +101,10 @@ def test_a_grammar_says_what_may_be_said(grammar: str, shared_model: Any, ask_wr
 
 
 def test_a_grammar_with_a_choice_of_lengths_ends_where_it_may(shared_model: Any, ask_writer: Any) -> None:
-    grammar = "start: /[ab]{2,4}/"
+    form = grammar("start: /[ab]{2,4}/")
     answers = ask_writer(
         shared_model("llama"),
-        *(completion("x", max_tokens=20, temperature=1.0, seed=seed, grammar=grammar) for seed in range(10)),
+        *(completion("x", max_tokens=20, temperature=1.0, seed=seed, response_format=form) for seed in range(10)),
     )
     assert all(2 <= len(answer.text) <= 4 and set(answer.text) <= {"a", "b"} for answer in answers)
     assert all(answer.reason == "stop" for answer in answers)
@@ -111,10 +118,10 @@ def test_the_length_cuts_a_form_off(shared_model: Any, ask_writer: Any) -> None:
 @pytest.mark.parametrize(
     ("request_", "param"),
     [
-        (completion("x", grammar="start: /[/"), "grammar"),
-        (completion("x", grammar="start: missing"), "grammar"),
-        (completion("x", grammar="root ::= ("), "grammar"),
-        (completion("x", grammar=""), "grammar"),
+        (completion("x", response_format=grammar("start: /[/")), "grammar"),
+        (completion("x", response_format=grammar("start: missing")), "grammar"),
+        (completion("x", response_format=grammar("root ::= (")), "grammar"),
+        (completion("x", response_format=grammar("")), "grammar"),
         (formed({"type": "nonsense"}), "response_format.json_schema.schema"),
         (formed({"type": "integer", "minimum": 5, "maximum": 3}), "response_format.json_schema.schema"),
         (formed({"$ref": "#/definitions/missing"}), "response_format.json_schema.schema"),

@@ -1,10 +1,13 @@
 """Parts that every backend of conversations needs, free of machine-learning libraries."""
 
 from universal_core.conversation.answer import Answer
+from universal_core.conversation.constraint import Constraint, Grammar
 from universal_core.conversation.detokenize import Detokenizer
+from universal_core.conversation.dialect import Dialect, PlainDialect
 from universal_core.conversation.engine import Engine, Row, Runner, Scheduler
 from universal_core.conversation.job import Job, Sampler, Sequence, job_of
 from universal_core.conversation.language_model import LanguageModel
+from universal_core.conversation.parsing import Call, Content, PlainTurn, Thought, TurnParser
 from universal_core.conversation.plain import PLAIN_STOPS, render_plain
 from universal_core.conversation.prompt import Prompter
 from universal_core.conversation.sampling import Choice, Sampling
@@ -16,12 +19,19 @@ from universal_core.conversation.vocabulary import Vocabulary
 __all__ = [
     "PLAIN_STOPS",
     "Answer",
+    "Call",
     "ChatTemplate",
     "Choice",
+    "Constraint",
+    "Content",
     "Detokenizer",
+    "Dialect",
     "Engine",
+    "Grammar",
     "Job",
     "LanguageModel",
+    "PlainDialect",
+    "PlainTurn",
     "Prompter",
     "Row",
     "Runner",
@@ -30,6 +40,8 @@ __all__ = [
     "Scheduler",
     "Sequence",
     "StopMatcher",
+    "Thought",
+    "TurnParser",
     "Vocabulary",
     "context_asked",
     "job_of",

@@ -8,7 +8,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from universal_core.conversation.answer import Answer
+from universal_core.conversation.constraint import Constraint
+from universal_core.conversation.dialect import Dialect, PlainDialect
 from universal_core.conversation.engine import Engine
+from universal_core.conversation.forms import grammar_of
+from universal_core.conversation.grammars import Grammars
 from universal_core.conversation.job import Job, Sequence
 from universal_core.conversation.plain import PLAIN_STOPS
 from universal_core.conversation.prompt import Prompter
@@ -32,6 +36,8 @@ from universal_core.messages import (
 
 Value = TypeVar("Value")
 
+_TAIL = 16
+
 
 class LanguageModel(ABC):
     """Answers ``chat``, ``complete``, ``tokenize`` and ``detokenize`` for many requests at once.
@@ -40,8 +46,12 @@ class LanguageModel(ABC):
     model's own settings of sampling, by the names of the request's fields.
     """
 
-    def __init__(self, vocabulary: Vocabulary, prompter: Prompter, defaults: dict[str, Any]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, prompter: Prompter, defaults: dict[str, Any], dialect: Dialect | None = None
+    ) -> None:
         self._vocabulary = vocabulary
+        self._dialect = dialect or PlainDialect()
+        self._grammars = Grammars(vocabulary)
         self._prompter = prompter
         self._defaults = defaults
 
@@ -50,7 +60,14 @@ class LanguageModel(ABC):
         """Return what writes the answer, and how many tokens prompt and answer may have together."""
 
     @abstractmethod
-    def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
+    def _begin(
+        self,
+        request: GenerationRequest,
+        prompt: list[int],
+        answer: Answer,
+        limit: int,
+        constraint: Constraint | None,
+    ) -> Sequence:
         """Return an answer that is ready to be written; runs on a thread of its own."""
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -135,8 +152,26 @@ class LanguageModel(ABC):
             raise BadRequest("the prompt is empty", param=param)
         limit = room_for(len(prompt), request.max_tokens, context, param)
         before = prompt if continues else []
-        answers = [Answer(self._vocabulary, index=index, stops=stops, before=before) for index in range(request.n)]
-        return [self._begin(request, prompt, answer, limit) for answer in answers]
+        constraint = self._constraint(request, prompt)
+        return [
+            self._begin(
+                request,
+                prompt,
+                Answer(self._vocabulary, index=index, stops=stops, before=before),
+                limit,
+                constraint.copy() if constraint else None,
+            )
+            for index in range(request.n)
+        ]
+
+    def _constraint(self, request: GenerationRequest, prompt: list[int]) -> Constraint | None:
+        form = grammar_of(request.response_format) if request.response_format else None
+        grammar = self._dialect.grammar(request, self._tail(prompt), form) if isinstance(request, ChatRequest) else form
+        return self._grammars.follow(grammar) if grammar else None
+
+    def _tail(self, prompt: list[int]) -> str:
+        """Return the end of a prompt, special tokens included: a turn may have begun there."""
+        return self._vocabulary.decode_all([token for token in prompt[-_TAIL:] if token >= 0])
 
     def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:
         """Return the settings of an answer: what the request says, else what the model recommends."""

@@ -25,7 +25,7 @@ from universal_core.messages import ChatMessage
 PLAIN_STOPS = ("\n\nUser:", "\n\nAssistant:", "\n\nTool:", "\nUser:", "\nAssistant:", "\nTool:")
 """The stop strings that belong to the format."""
 
-_HEADINGS = {"user": "User:\n", "assistant": "Assistant:\n", "tool": "Tool:\n", "system": ""}
+_HEADINGS = {"user": "User:\n", "assistant": "Assistant:\n", "tool": "Tool:\n", "system": "", "developer": ""}
 
 
 def render_plain(messages: Iterable[ChatMessage]) -> str:

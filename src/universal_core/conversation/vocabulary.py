@@ -29,6 +29,15 @@ class Vocabulary(ABC):
     def bytes_of(self, token: int) -> bytes:
         """Return the bytes of one token, which may be a part of a character."""
 
+    @abstractmethod
+    def is_special(self, token: int) -> bool:
+        """Whether a token stands for something that no text can write, such as the end of a turn."""
+
+    def named(self, text: str) -> int | None:
+        """Return the one token that a marker such as ``<tool_call>`` is, None where it is written in several."""
+        tokens = self.encode(text, special=False)
+        return tokens[0] if len(tokens) == 1 and self.bytes_of(tokens[0]) == text.encode() else None
+
     def check(self, tokens: Sequence[int], param: str) -> list[int]:
         """Return token ids that a request gave; raise BadRequest for one that the model does not know."""
         wrong = next((token for token in tokens if not 0 <= token < self.size), None)

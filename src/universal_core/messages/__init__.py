@@ -1,18 +1,19 @@
 """Requests, events and results: what the HTTP process and a model say to each other."""
 
 from universal_core.messages.chat import (
+    CHAT_FIELDS,
     AudioPart,
     ChatMessage,
     ChatRequest,
     ImagePart,
     Part,
     Reasoning,
-    ResponseFormat,
     Role,
     TextPart,
     Tool,
     ToolCall,
     ToolInvocation,
+    Truncated,
 )
 from universal_core.messages.classification import (
     ClassifyRequest,
@@ -29,6 +30,7 @@ from universal_core.messages.generation import (
     Finish,
     FinishReason,
     GenerationRequest,
+    ResponseFormat,
     Text,
     TokenAlternative,
     TokenLogprob,
@@ -88,6 +90,7 @@ from universal_core.messages.vision import (
 )
 
 __all__ = [
+    "CHAT_FIELDS",
     "SAMPLING_FIELDS",
     "AnswerQuestionRequest",
     "AnswerQuestionResult",
@@ -165,6 +168,7 @@ __all__ = [
     "ToolCall",
     "ToolInvocation",
     "TranscribeRequest",
+    "Truncated",
     "Usage",
     "VaryImageRequest",
     "Voice",

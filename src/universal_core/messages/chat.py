@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from universal_core.messages.generation import GenerationRequest
 from universal_core.messages.message import Event, Message
 
-Role = Literal["system", "user", "assistant", "tool"]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
 class TextPart(Message, frozen=True, kw_only=True, tag="text"):
@@ -65,32 +65,38 @@ class Tool(Message, frozen=True, kw_only=True):
     strict: bool = False
 
 
-class ResponseFormat(Message, frozen=True, kw_only=True):
-    """The form that the answer must have: any JSON object, or one that a schema describes."""
-
-    type: Literal["json_object", "json_schema"]
-    name: str | None = None
-    schema: dict[str, Any] | None = None
-    strict: bool = False
-
-
 class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
-    """Continue a conversation."""
+    """Continue a conversation.
+
+    ``tool_choice`` says whether the model may call ``tools`` (auto), must (required) or must not (none), and
+    ``allowed_tools`` which of them by name, where not all. ``thinking_budget`` is how many tokens the model may think.
+    ``truncation`` auto drops the oldest turns of a conversation that is too long.
+    """
 
     basic: ClassVar[frozenset[str]] = frozenset({"messages", "max_tokens"})
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()
-    tool_choice: str | None = None
+    tool_choice: Literal["none", "auto", "required"] = "auto"
+    allowed_tools: tuple[str, ...] = ()
     parallel_tool_calls: bool = True
-    response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
+    thinking_budget: int | None = None
+    truncation: Literal["auto"] | None = None
     chat_template_kwargs: dict[str, Any] = {}
 
     def features(self) -> dict[str, str]:
         """Add what the turns themselves ask for: images, audio, and tool calls made earlier."""
         own = super().features()
         return own | features_of(self.messages) | own
+
+
+CHAT_FIELDS = (
+    *("messages", "n_ctx", "chat_template_kwargs", "response_format", "truncation"),
+    *("tools", "tool_choice", "allowed_tools", "parallel_tool_calls"),
+    *("reasoning_effort", "thinking_budget"),
+)
+"""The fields of conversations that every LanguageModel honours, ready for ``Claim.fields``."""
 
 
 def features_of(messages: Sequence[ChatMessage]) -> dict[str, str]:
@@ -114,6 +120,12 @@ class Reasoning(Event, frozen=True, kw_only=True):
 
     text: str
     index: int = 0
+
+
+class Truncated(Event, frozen=True, kw_only=True):
+    """So many of the oldest messages were left out, for lack of room."""
+
+    messages: int
 
 
 class ToolCall(Event, frozen=True, kw_only=True):

@@ -1,10 +1,27 @@
 """What chat and completion share: sampling fields, and the events of a text being written."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from universal_core.messages.message import Event, Request
+from universal_core.messages.message import Event, Message, Request
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class ResponseFormat(Message, frozen=True, kw_only=True):
+    """The form that an answer must have; ``param`` is the field of the request that asks for it.
+
+    ``json_object`` is any JSON object, ``json_schema`` what ``schema`` describes, ``regex`` what the expression
+    ``text`` matches as a whole, ``choice`` one of ``choices``, and ``grammar`` what ``text`` derives, in Lark as
+    llguidance knows it or in llama.cpp's GBNF.
+    """
+
+    type: Literal["json_object", "json_schema", "regex", "choice", "grammar"]
+    param: str = "response_format"
+    name: str | None = None
+    schema: dict[str, Any] | bool | None = None
+    strict: bool = False
+    text: str = ""
+    choices: tuple[str, ...] = ()
 
 
 class GenerationRequest(Request, frozen=True, kw_only=True):
@@ -28,7 +45,12 @@ class GenerationRequest(Request, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     n_ctx: int | None = None
-    grammar: str | None = None
+    response_format: ResponseFormat | None = None
+
+    def features(self) -> dict[str, str]:
+        """Name the field that asks for a form by the name that the client gave it."""
+        found = super().features()
+        return found | {"response_format": self.response_format.param} if self.response_format else found
 
 
 SAMPLING_FIELDS = (

@@ -35,11 +35,12 @@ class Result(Message, frozen=True, kw_only=True):
 
 
 class Usage(Event, frozen=True, kw_only=True):
-    """Tokens read and written for a request; of those read, how many came from a cache."""
+    """Tokens read and written for a request: how many of those read came from a cache, and of those written were thoughts."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

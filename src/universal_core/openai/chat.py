@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,79 +11,13 @@ from starlette.routing import BaseRoute, Route
 from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, collect, frames, open_call, read_json, runtime_of
-from universal_core.messages import ChatRequest, ResponseFormat, Tool
+from universal_core.messages import ChatRequest
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
+from universal_core.openai.forms import ResponseFormatBody
 from universal_core.openai.generation import GenerationBody, Stamp
-from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, with_media
+from universal_core.openai.tools import ToolBody, ToolChoice, choice_of
+from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, template_arguments, with_media
 from universal_core.runtime import Runtime
-
-
-class FunctionTool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A function's name, what it is for, and the JSON schema of its parameters."""
-
-    name: Annotated[str, Meta(pattern=r"^[\w.-]{1,64}$")]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class ToolBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A tool; only functions can be called."""
-
-    function: FunctionTool
-    type: Literal["function"] = "function"
-
-    def to_tool(self) -> Tool:
-        """Return the domain's tool."""
-        function = self.function
-        return Tool(
-            name=function.name,
-            description=function.description,
-            parameters=function.parameters,
-            strict=bool(function.strict),
-        )
-
-
-class NamedFunction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The function that must be called."""
-
-    name: str
-
-
-class NamedTool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``tool_choice`` that names a function."""
-
-    function: NamedFunction
-    type: Literal["function"] = "function"
-
-
-class JsonSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The schema that an answer must follow."""
-
-    name: str
-    schema: dict[str, Any] | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormatBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``response_format``."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-    def to_format(self) -> ResponseFormat | None:
-        """Return the domain's form, None for plain text."""
-        if self.type == "json_object":
-            return ResponseFormat(type="json_object")
-        if self.type == "text":
-            return None
-        if self.json_schema is None:
-            raise BadRequest(
-                "response_format.json_schema is required for type json_schema", param="response_format.json_schema"
-            )
-        schema = self.json_schema
-        return ResponseFormat(type="json_schema", name=schema.name, schema=schema.schema, strict=bool(schema.strict))
 
 
 class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,10 +29,14 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     response_format: ResponseFormatBody | None = None
     tools: list[ToolBody] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    thinking_budget: Annotated[int, Meta(ge=0)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
     # Only hints about speed.
     prediction: dict[str, Any] | None = None
     # OpenAI's own services; no model behind this server can honour them, so they are refused by name.
@@ -126,35 +63,18 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
             raise BadRequest(
                 "top_logprobs: only allowed with logprobs true; set it or remove top_logprobs", param="top_logprobs"
             )
-        if self.tools:
-            given |= self._tools(self.tools)
-        elif self.tool_choice not in (None, "none", "auto"):
-            raise BadRequest("tool_choice: there are no tools to choose from; send tools", param="tool_choice")
-        form = self.response_format.to_format() if self.response_format else None
-        if form is not None and self.grammar is not None:
-            raise BadRequest(
-                "grammar and response_format both say what form the answer has; send one of them", param="grammar"
-            )
+        given |= choice_of(self.tool_choice, [tool.to_tool() for tool in self.tools or ()])
         return ChatRequest(
             messages=messages_of(self.messages, media),
-            response_format=form,
+            response_format=self.form(self.response_format.to_format() if self.response_format else None),
+            # Without tools it says nothing.
+            parallel_tool_calls=not self.tools or self.parallel_tool_calls is not False,
             reasoning_effort=self.reasoning_effort,
-            chat_template_kwargs=self.chat_template_kwargs or {},
+            thinking_budget=self.thinking_budget,
+            truncation="auto" if self.truncation == "auto" else None,
+            chat_template_kwargs=template_arguments(self),
             **given,
         )
-
-    def _tools(self, tools: list[ToolBody]) -> dict[str, Any]:
-        names = [tool.function.name for tool in tools]
-        choice = self.tool_choice.function.name if isinstance(self.tool_choice, NamedTool) else self.tool_choice
-        if isinstance(self.tool_choice, NamedTool) and choice not in names:
-            raise BadRequest(
-                f"tool_choice: there is no tool {choice}; known are {', '.join(names)}", param="tool_choice"
-            )
-        return {
-            "tools": tuple(tool.to_tool() for tool in tools),
-            "tool_choice": choice,
-            "parallel_tool_calls": self.parallel_tool_calls is not False,
-        }
 
     def _refuse(self) -> None:
         for name in ("audio", "verbosity", "moderation", "web_search_options", "functions", "function_call"):

@@ -39,7 +39,7 @@ class CompletionBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_f
         if self.logprobs is not None:
             given["logprobs"] = self.logprobs
         return [
-            CompletionRequest(prompt=prompt, echo=bool(self.echo), suffix=self.suffix or None, **given)
+            CompletionRequest(prompt=prompt, echo=bool(self.echo), suffix=self.suffix or None, response_format=self.form(), **given)
             for prompt in split(self.prompt, "prompt")
         ]
 

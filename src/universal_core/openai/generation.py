@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from universal_core.errors import BadRequest
 from universal_core.messages import Usage
+from universal_core.openai.forms import GuidedBody
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -18,7 +19,7 @@ StopText = Annotated[str, Meta(min_length=1)]
 
 _SAMPLING = (
     *("max_tokens", "n", "temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty"),
-    *("frequency_penalty", "logit_bias", "seed", "n_ctx", "grammar"),
+    *("frequency_penalty", "logit_bias", "seed", "n_ctx"),
 )
 
 
@@ -29,7 +30,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     include_obfuscation: bool | None = None
 
 
-class GenerationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GenerationBody(GuidedBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fields of both text endpoints; null means the same as leaving a field out."""
 
     model: str | None = None
@@ -48,7 +49,6 @@ class GenerationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: StopText | Annotated[list[StopText], Meta(max_length=32)] | None = None
     n_ctx: Positive | None = None
-    grammar: Annotated[str, Meta(min_length=1)] | None = None
     # They change nothing of the answer, so every model honours them.
     user: str | None = None
     metadata: dict[str, Any] | None = None
@@ -84,6 +84,12 @@ class TokenDetails(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
 
 
+class CompletionDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answer's tokens were."""
+
+    reasoning_tokens: int = 0
+
+
 class UsageBody(msgspec.Struct, frozen=True, kw_only=True):
     """OpenAI's usage object."""
 
@@ -91,6 +97,7 @@ class UsageBody(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: TokenDetails
+    completion_tokens_details: CompletionDetails
 
     @classmethod
     def of(cls, usages: list[Usage]) -> "UsageBody | None":
@@ -104,6 +111,9 @@ class UsageBody(msgspec.Struct, frozen=True, kw_only=True):
             completion_tokens=completion,
             total_tokens=prompt + completion,
             prompt_tokens_details=TokenDetails(cached_tokens=sum(usage.cached_tokens for usage in usages)),
+            completion_tokens_details=CompletionDetails(
+                reasoning_tokens=sum(usage.reasoning_tokens for usage in usages)
+            ),
         )
 
 

@@ -13,13 +13,12 @@ from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, collect, open_call, read_json, runtime_of
 from universal_core.messages import DetokenizeRequest, DetokenizeResult, TokenizeRequest, TokenizeResult
-from universal_core.openai.chat import ToolBody
 from universal_core.openai.inputs import Token
-from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, with_media
+from universal_core.openai.tools import ToolBody
+from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, template_arguments, with_media
 from universal_core.runtime import Runtime
 
 _OF_CONVERSATIONS = ("tools", "chat_template_kwargs", "add_generation_prompt", "continue_final_message")
-_OF_TEMPLATES = ("add_generation_prompt", "continue_final_message")
 
 
 class TokenizeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,16 +54,10 @@ class TokenizeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             ("add_special_tokens",),
             "only allowed with text; a conversation has the tokens that a chat reads; leave it out",
         )
-        arguments = dict(self.chat_template_kwargs or {})
-        for name in _OF_TEMPLATES:
-            if getattr(self, name) is None:
-                continue
-            if arguments.setdefault(name, getattr(self, name)) != getattr(self, name):
-                raise BadRequest(f"{name} and chat_template_kwargs.{name} differ; send one of them", param=name)
         return TokenizeRequest(
             messages=messages_of(turns, media),
             tools=tuple(tool.to_tool() for tool in self.tools or ()),
-            chat_template_kwargs=arguments,
+            chat_template_kwargs=template_arguments(self),
             pieces=pieces,
         )
 

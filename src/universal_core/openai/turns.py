@@ -1,7 +1,7 @@
 """A conversation's turns as OpenAI writes them, and as the domain has them."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -142,7 +142,7 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.role == "tool" and not self.tool_call_id:
             raise BadRequest(f"{place}.tool_call_id is required for role tool", param=f"{place}.tool_call_id")
         return ChatMessage(
-            role="system" if self.role == "developer" else self.role,
+            role=self.role,
             content=self._parts(place, media),
             name=self.name,
             reasoning=self.reasoning_content,
@@ -179,6 +179,32 @@ def with_media(
         return to_request(await read_all(sources, config))
 
     return complete if sources else None
+
+
+class TemplateBody(Protocol):
+    """The fields of a body that are variables of a chat template."""
+
+    @property
+    def chat_template_kwargs(self) -> dict[str, Any] | None:
+        """Any of them, by name."""
+
+    @property
+    def add_generation_prompt(self) -> bool | None:
+        """Whether the assistant's turn is opened."""
+
+    @property
+    def continue_final_message(self) -> bool | None:
+        """Whether the last turn is left open."""
+
+
+def template_arguments(body: TemplateBody) -> dict[str, Any]:
+    """Return the variables of a chat template that a body gives. Raises BadRequest for one that is given twice."""
+    arguments = dict(body.chat_template_kwargs or {})
+    for name in ("add_generation_prompt", "continue_final_message"):
+        value = getattr(body, name)
+        if value is not None and arguments.setdefault(name, value) != value:
+            raise BadRequest(f"{name} and chat_template_kwargs.{name} differ; send one of them", param=name)
+    return arguments
 
 
 def _sources(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from universal_core import SAMPLING_FIELDS, Backend, Claim, LoadFailed, MemoryEstimate, ModelInfo
+from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, LoadFailed, MemoryEstimate, ModelInfo
 from universal_gguf.architectures import ENCODERS, kind_by_tag, kind_of
 from universal_gguf.context import Context, bytes_per_token, cells_for, choose_context, context_for
 from universal_gguf.header import Header, read_header
@@ -29,10 +29,7 @@ POOLED = Backend(
     engine="llama.cpp",
 )
 
-GENERATION_FIELDS = (
-    *SAMPLING_FIELDS,
-    *("messages", "n_ctx", "chat_template_kwargs", "response_format", "grammar", "echo"),
-)
+GENERATION_FIELDS = (*SAMPLING_FIELDS, *CHAT_FIELDS, "echo")
 POOLED_FIELDS = ("dimensions", "normalize")
 POOLED_SLOTS = 64
 RANK = 80

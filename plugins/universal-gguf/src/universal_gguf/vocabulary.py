@@ -67,6 +67,15 @@ class GgufVocabulary(Vocabulary):
         """Return the bytes of one token, which may be a part of a character; none for a part of a picture."""
         return self._written(token) if token >= 0 else b""
 
+    def is_special(self, token: int) -> bool:
+        """Whether a token is one of control, or one that the user defined and that looks like a marker."""
+        attributes = llama_cpp.llama_vocab_get_attr(self.pointer, token)
+        if attributes & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL:
+            return True
+        written = self.bytes_of(token)
+        looks_special = (written[:1], written[-1:]) in ((b"<", b">"), (b"[", b"]"))
+        return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED) and looks_special
+
     def special_names(self) -> dict[str, str]:
         """Return how the special tokens are written, by the names that chat templates have for them."""
         found = {name: function(self.pointer) for name, function in _SPECIAL.items()}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from universal_core import SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo, names_in_mapping
+from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo, names_in_mapping
 from universal_text.files import files_beside, number_in, weight_files
 from universal_text.options import PRELOAD, CausalOptions
 
@@ -15,7 +15,6 @@ BACKEND = Backend(
     engine="pytorch",
 )
 
-CHAT_FIELDS = ("messages", "n_ctx", "chat_template_kwargs")
 COMPLETE_FIELDS = ("echo",)
 
 # transformers names nearly every causal model *ForCausalLM. These are the others of AutoModelForCausalLM that

@@ -17,9 +17,8 @@ from universal_core import (
     TokenizeRequest,
     usable_cores,
 )
-from universal_core.conversation import Answer, ChatTemplate, Engine, LanguageModel, Sequence
+from universal_core.conversation import Answer, ChatTemplate, Constraint, Engine, LanguageModel, Sequence
 from universal_gguf.context import Context, cells_for, context_for
-from universal_gguf.generation.constraint import Grammars
 from universal_gguf.generation.contexts import Contexts
 from universal_gguf.generation.draft import DraftModel
 from universal_gguf.generation.guess import GuessedSequence, Lookup
@@ -71,7 +70,6 @@ class GenerationModel(LanguageModel):
         self._draft = self._draft_model(context.size) if options.draft_model else None
         lookup = Lookup(options.lookup_tokens) if options.lookup_tokens else None
         self._contexts = Contexts(self._weights, options, context.size, self._cells, self._draft or lookup)
-        self._grammars = Grammars(vocabulary)
         self._closed = False
 
     @property
@@ -114,8 +112,14 @@ class GenerationModel(LanguageModel):
             return await asyncio.get_running_loop().run_in_executor(self._looking, work)
         return await super()._prepare(request, work)
 
-    def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
-        constraint = self._grammars.constraint_for(request)
+    def _begin(
+        self,
+        request: GenerationRequest,
+        prompt: list[int],
+        answer: Answer,
+        limit: int,
+        constraint: Constraint | None,
+    ) -> Sequence:
         media = prompt.media if isinstance(prompt, MediaPrompt) else {}
         # What stands for a picture is no token that could be penalised.
         tokens = [token for token in prompt if token >= 0] if media else prompt

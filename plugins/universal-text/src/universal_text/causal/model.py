@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from universal_core import GenerationRequest, ModelInfo
 from universal_core.conversation import (
     Answer,
+    Constraint,
     Engine,
     LanguageModel,
     Prompter,
@@ -66,8 +67,15 @@ class WritingModel(LanguageModel):
     async def _engine_for(self, request: GenerationRequest) -> tuple[Engine, int]:
         return self._engine, context_asked(request.n_ctx, self.context)
 
-    def _begin(self, request: GenerationRequest, prompt: list[int], answer: Answer, limit: int) -> Sequence:
-        sampler = Sampler(self._sampling(request, answer), prompt)
+    def _begin(
+        self,
+        request: GenerationRequest,
+        prompt: list[int],
+        answer: Answer,
+        limit: int,
+        constraint: Constraint | None,
+    ) -> Sequence:
+        sampler = Sampler(self._sampling(request, answer), prompt, constraint)
         return self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
 
     def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:

@@ -15,10 +15,11 @@ distribution. So a seed gives the same text on every device, and whatever else r
 
 import random
 
+import numpy
 import torch
 from torch import Tensor
 
-from universal_core.conversation import Choice, Sampling
+from universal_core.conversation import Choice, Constraint, Sampling
 
 _HEAD = 1024
 
@@ -26,7 +27,8 @@ _HEAD = 1024
 class Sampler:
     """Chooses the tokens of one answer; it remembers what penalties need to know."""
 
-    def __init__(self, sampling: Sampling, prompt: list[int]) -> None:
+    def __init__(self, sampling: Sampling, prompt: list[int], constraint: Constraint | None = None) -> None:
+        self._constraint = constraint
         self._sampling = sampling
         self._prompt = prompt
         self._random = random.Random(sampling.seed)
@@ -39,6 +41,8 @@ class Sampler:
         logits = logits.float()
         token = self._draw(self._penalise(logits))
         self._remember(token)
+        if self._constraint is not None:
+            self._constraint.accept(token)
         return self._report(logits, token)
 
     def _draw(self, logits: Tensor) -> int:
@@ -62,6 +66,8 @@ class Sampler:
         if sampling.presence_penalty or sampling.frequency_penalty:
             counts = self._counts_in(logits)
             logits = logits - sampling.presence_penalty * (counts > 0) - sampling.frequency_penalty * counts
+        if self._constraint is not None:
+            logits = rule_out(logits, self._constraint.mask())
         return logits
 
     def _biased(self, logits: Tensor) -> Tensor:
@@ -90,6 +96,14 @@ class Sampler:
             self._seen[token] = True
         if self._counts is not None:
             self._counts[token] += 1
+
+
+def rule_out(logits: Tensor, mask: bytes | None) -> Tensor:
+    """Return the logits with -inf for all tokens whose bit is not set."""
+    if mask is None:
+        return logits
+    bits = numpy.unpackbits(numpy.frombuffer(mask, numpy.uint8), bitorder="little")[: logits.numel()]
+    return logits.masked_fill(torch.from_numpy(bits == 0).to(logits.device), -torch.inf)
 
 
 def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:

@@ -23,6 +23,10 @@ class TokenizerVocabulary(Vocabulary):
         self.reading = threading.Lock()
         self.size = size
         self.ends = ends
+        self._added = {token: str(added) for token, added in tokenizer.added_tokens_decoder.items()}
+        self._special = frozenset(
+            token for token, added in tokenizer.added_tokens_decoder.items() if added.special or _is_marker(str(added))
+        )
         self._letters = _byte_letters() if _is_byte_level(tokenizer) else {}
         self._kept = lru_cache(maxsize=65536)(self._bytes_of)
 
@@ -46,8 +50,14 @@ class TokenizerVocabulary(Vocabulary):
         """Return the bytes of one token, which may be a part of a character."""
         return self._kept(token)
 
+    def is_special(self, token: int) -> bool:
+        """Whether a token was added to the tokenizer's own as a special one, or looks like a marker."""
+        return token in self._special
+
     def _bytes_of(self, token: int) -> bytes:
         """Return the bytes of one token, which may be a part of a character."""
+        if token in self._added:
+            return self._added[token].encode()
         name = self._tokenizer.convert_ids_to_tokens(token)
         if name is None:
             return b""
@@ -56,6 +66,10 @@ class TokenizerVocabulary(Vocabulary):
         if found := _BYTE.match(name):
             return bytes([int(found[1], 16)])
         return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+
+
+def _is_marker(text: str) -> bool:
+    return (text[:1], text[-1:]) in (("<", ">"), ("[", "]"))
 
 
 def _is_byte_level(tokenizer: Any) -> bool:

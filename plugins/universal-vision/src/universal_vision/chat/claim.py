@@ -1,7 +1,7 @@
 """Which models the ``vision-chat`` backend offers to run, told from config.json and the list of files alone."""
 
-from universal_core import SAMPLING_FIELDS, Backend, Claim, ModelInfo
-from universal_text.claims import CHAT_FIELDS, COMPLETE_FIELDS, is_causal, state_of
+from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, ModelInfo
+from universal_text.claims import COMPLETE_FIELDS, is_causal, state_of
 from universal_text.tables import class_in
 from universal_vision.captions.claim import MODEL_TYPES as CAPTIONERS
 from universal_vision.chat.options import ChatOptions

@@ -1,0 +1,102 @@
+"""The tools of a conversation as OpenAI writes them: what they are, and which may be called."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from universal_core.errors import BadRequest
+from universal_core.messages import Tool
+
+
+class FunctionTool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A function's name, what it is for, and the JSON schema of its parameters."""
+
+    name: Annotated[str, Meta(pattern=r"^[\w.-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tool; only functions can be called."""
+
+    function: FunctionTool
+    type: Literal["function"] = "function"
+
+    def to_tool(self) -> Tool:
+        """Return the domain's tool."""
+        function = self.function
+        return Tool(
+            name=function.name,
+            description=function.description,
+            parameters=function.parameters,
+            strict=bool(function.strict),
+        )
+
+
+class NamedFunction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The function that must be called."""
+
+    name: str
+
+
+class NamedTool(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="function", tag_field="type"
+):
+    """``tool_choice`` that names a function."""
+
+    function: NamedFunction
+
+
+class NamedTools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the tools may be called, and whether one must be."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], Meta(min_length=1)]
+
+
+class AllowedTools(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="allowed_tools", tag_field="type"
+):
+    """``tool_choice`` that names several functions."""
+
+    allowed_tools: NamedTools
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool | AllowedTools
+
+
+def choice_of(choice: ToolChoice | None, tools: Sequence[Tool]) -> dict[str, Any]:
+    """Return a ChatRequest's ``tools``, ``tool_choice`` and ``allowed_tools``.
+
+    Raises BadRequest for a choice of tools that are not there, and for two tools of one name.
+    """
+    names = [tool.name for tool in tools]
+    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    if twice is not None:
+        place = f"tools[{names.index(twice, names.index(twice) + 1)}].function.name"
+        raise BadRequest(f"{place}: there is a tool {twice} already; give each a name of its own", param=place)
+    if not tools:
+        if choice not in (None, "none", "auto"):
+            raise BadRequest("tool_choice: there are no tools to choose from; send tools", param="tool_choice")
+        return {}
+    found = {"tools": tuple(tools)}
+    match choice:
+        case NamedTool():
+            return found | {"tool_choice": "required", "allowed_tools": _known([choice], names)}
+        case AllowedTools():
+            inner = choice.allowed_tools
+            return found | {"tool_choice": inner.mode, "allowed_tools": _known(inner.tools, names)}
+        case None:
+            return found
+    return found | {"tool_choice": choice}
+
+
+def _known(named: Sequence[NamedTool], names: Sequence[str]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(tool.function.name for tool in named))
+    missing = next((name for name in wanted if name not in names), None)
+    if missing is not None:
+        raise BadRequest(f"tool_choice: there is no tool {missing}; known are {', '.join(names)}", param="tool_choice")
+    return wanted
