@@ -81,7 +81,7 @@ BROAD_EXCEPTS = {
     "src/universal_core/batching.py:attempt": "the worker's boundary: whatever a model raises belongs to its request",
     "src/universal_core/plugins.py:_load": "quarantine: a plugin is foreign code, and must not stop the server",
     "src/universal_core/plugins.py:ask_each": "a plugin that fails in a hook is logged and passed over",
-    "plugins/universal-gguf/src/universal_gguf/generation/constraint.py:_from_text": "llguidance raises Exception "
+    "src/universal_core/conversation/forms.py:_lark": "llguidance raises Exception "
     "itself for a GBNF grammar that it cannot read",
     "src/universal_core/conversation/engine.py:attempt": "an engine's boundary: what a step raises "
     "belongs to the jobs of that step, and the thread goes on",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Template, TemplateError, UndefinedError
+from jinja2.meta import find_undeclared_variables
 
 from universal_core.conversation.sandbox import chat_environment
 from universal_core.conversation.turns import tool_of, turns_of
@@ -50,6 +51,10 @@ class ChatTemplate:
                 "one must be named default"
             )
         self._templates = {name: _Compiled(named[name], tokens) for name in ("default", "tool_use") if name in named}
+        self.source = "\n".join(named[name] for name in self._templates)
+        """The text of the templates in use: how a model writes calls and thoughts stands there."""
+        self.variables = variables_of(self.source)
+        """The names that the templates read and do not set, such as ``enable_thinking``."""
 
     def render(
         self, messages: Sequence[ChatMessage], *, tools: Sequence[Tool] = (), arguments: Mapping[str, Any] = {}
@@ -68,6 +73,11 @@ class ChatTemplate:
         except _REFUSALS as error:
             words = str(error) or type(error).__name__
             raise BadRequest(f"the model's chat template refuses these messages: {words}", param="messages") from error
+
+
+def variables_of(source: str) -> frozenset[str]:
+    """Return the names that a template reads and does not set."""
+    return frozenset(find_undeclared_variables(chat_environment().parse(source)))
 
 
 class _Compiled:
