@@ -18,7 +18,7 @@ ORDER = """
 errors models messages
 hookspecs options library batching config memory hardware catalogue
 __init__
-logs plugins execution frames journal
+logs plugins execution frames journal adapters
 jobs
 worker
 nursery
@@ -29,7 +29,7 @@ budget
 pool
 router
 explain runtime
-http media gallery pictures pytorch
+http media archive gallery pictures pytorch repositories
 conversation sources openai testing
 vision
 app
@@ -53,7 +53,7 @@ MACHINE_LEARNING = {
 }
 FOR_PLUGINS = {
     *("universal_core", "universal_core.conversation", "universal_core.http", "universal_core.media"),
-    *("universal_core.pictures", "universal_core.pytorch"),
+    *("universal_core.pictures", "universal_core.pytorch", "universal_core.repositories"),
 }
 # What only the modules of models import: here several plugins share what they need of a library.
 FOR_MODELS = {"pictures", "pytorch"}

@@ -114,7 +114,14 @@ from universal_core.models import (
     NoOptions,
     Progress,
 )
-from universal_core.options import DeviceOption, DtypeOption, ThreadsOption, TrustRemoteCodeOption
+from universal_core.options import (
+    AdapterPlace,
+    AdaptersOption,
+    DeviceOption,
+    DtypeOption,
+    ThreadsOption,
+    TrustRemoteCodeOption,
+)
 
 API_VERSION = 1
 """The version of the plugin interface; a plugin states the one it was written for."""
@@ -123,6 +130,8 @@ __all__ = [
     "API_VERSION",
     "CHAT_FIELDS",
     "SAMPLING_FIELDS",
+    "AdapterPlace",
+    "AdaptersOption",
     "AnswerQuestionRequest",
     "AnswerQuestionResult",
     "AudioChunk",

@@ -24,11 +24,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     pinned: bool = False
     device: str = "cpu"
+    adapter: str | None = None
+    base: "Plan | None" = None
+    """Where an adapter is meant, the plan of the model that it stands over; ``name`` is then what was asked for."""
+
+    @property
+    def loaded(self) -> "Plan":
+        """The plan of what is in memory: the model itself, whichever of its adapters is meant."""
+        return self.base or self
 
     @property
     def key(self) -> tuple[str, str]:
         """What makes two plans the same model in memory."""
-        return self.name, self.claim.backend
+        return self.loaded.name, self.claim.backend
+
+    def adapted(self, name: str, adapter: str) -> "Plan":
+        """Return the plan for one of the model's adapters, which was asked for by ``name``."""
+        return msgspec.structs.replace(self, name=name, adapter=adapter, base=self)
 
 
 class JobProgress(msgspec.Struct, frozen=True):

@@ -18,6 +18,8 @@ class Explanation(msgspec.Struct, frozen=True):
     device: str
     memory_free: int
     advice: str | None = None
+    adapter: str | None = None
+    base: str | None = None
 
 
 def explain(router: Router, name: str) -> Explanation:
@@ -29,14 +31,19 @@ def explain(router: Router, name: str) -> Explanation:
         winner, place = plan.claim, device(plan.device)
     except UniversalError as error:
         advice = error.message
-    return Explanation(found.name, found.info, found.claims, winner, place.type, place.free, advice)
+    return Explanation(
+        found.name, found.info, found.claims, winner, place.type, place.free, advice, found.adapter, found.base
+    )
 
 
 def lines(explanation: Explanation) -> list[str]:
     """Return an explanation as lines to print."""
     info = explanation.info
+    text = [explanation.name]
+    if explanation.adapter:
+        text.append(f"  adapter    {explanation.adapter} of {explanation.base}, whose weights and process it shares")
     where = f"not downloaded yet ({readable(info.size_of('*'))} in all)" if info.path is None else info.path
-    text = [f"{explanation.name}", f"  found by   {info.source}: {where}"]
+    text.append(f"  found by   {info.source}: {where}")
     if info.revision:
         text.append(f"  revision   {info.revision}")
     if info.architectures:

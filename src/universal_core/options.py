@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 DeviceOption = Annotated[
@@ -29,3 +30,32 @@ TrustRemoteCodeOption = Annotated[
     bool, Meta(description="Run the Python code that comes with the model. Only for models that you trust.")
 ]
 """Whether code that is no part of an installed library may run."""
+
+
+class AdapterPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an adapter is, and how strongly it acts: 1 as it was trained, 0 not at all."""
+
+    path: Annotated[str, Meta(min_length=1)]
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, option: "str | AdapterPlace") -> "AdapterPlace":
+        """Return the place that an option names, which may be written as the path alone."""
+        return cls(path=option) if isinstance(option, str) else option
+
+
+AdaptersOption = Annotated[
+    Annotated[
+        dict[
+            Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")],
+            Annotated[str, Meta(min_length=1)] | AdapterPlace,
+        ],
+        Meta(max_length=64),
+    ]
+    | None,
+    Meta(
+        description="LoRA adapters by name: the path of each or its repository, or that with a scale; a request "
+        "chooses one as model:name.",
+    ),
+]
+"""The adapters of a model that writes, by the names that requests choose them by."""

@@ -75,7 +75,7 @@ class Pool:
         entry = self.entries.get(plan.key)
         if entry is None:
             self._refuse_failed(plan)
-            entry = self.entries[plan.key] = Entry(plan, self._config.pool.queue_limit)
+            entry = self.entries[plan.key] = Entry(plan.loaded, self._config.pool.queue_limit)
             entry.loading = asyncio.create_task(self._load(entry))
             entry.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         return entry

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from universal_core import adapters
 from universal_core.catalogue import KnownPlugin, plugin_for_model, plugin_for_task
 from universal_core.config import Config, ModelConfig, is_offline
 from universal_core.entry import Entry, JobProgress, Lease, Plan
@@ -32,6 +33,9 @@ class Found(msgspec.Struct, frozen=True):
     info: ModelInfo
     claims: tuple[Claim, ...]
     entry: ModelConfig
+    adapter: str | None = None
+    base: str | None = None
+    """Where an adapter is meant, the name of the model that it stands over."""
 
 
 class Router:
@@ -73,7 +77,18 @@ class Router:
         return plan
 
     def find(self, name: str) -> Found:
-        """Return the model of this name and every claim to it. Raises ModelNotFound; may read disks and the network."""
+        """Return the model of this name and every claim to it; of ``base:adapter`` those of the base.
+
+        Raises ModelNotFound, BadRequest; may read disks and the network.
+        """
+        adapted = adapters.find_adapted(self._config, name)
+        if adapted is not None:
+            adapters.refuse_settings(self._config, name, adapted)
+            base = self.find(adapted.base)
+            return msgspec.structs.replace(base, name=name, adapter=adapted.adapter, base=base.name)
+        return self._find(name)
+
+    def _find(self, name: str) -> Found:
         entry = self._config.model.get(name, ModelConfig())
         ref = ModelRef.parse(entry.model or name)
         try:
@@ -82,7 +97,8 @@ class Router:
             raise ModelNotFound(f"{error.message}{self._near(name)}", param="model") from None
         if info is None:
             raise ModelNotFound(f"model {name!r} was not found{self._near(name)}{_hub_advice()}", param="model")
-        claims = tuple(self.claims(info, entry))
+        with adapters.told_of(self._config, name, info):
+            claims = tuple(self.claims(info, entry))
         return Found(name if name in self._config.model else info.id, info, claims, entry)
 
     def claims(self, info: ModelInfo, entry: ModelConfig | None = None) -> list[Claim]:
@@ -99,7 +115,8 @@ class Router:
         known += self._config.model
         close = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.4)
         close += [other for other in dict.fromkeys(known) if name.lower() in other.lower() and other not in close][:3]
-        return f"; on this machine are {', '.join(close)}" if close else "; GET /v1/models lists what is here"
+        others = adapters.near(self._config, name)
+        return others or f"; on this machine are {', '.join(close)}" if close else "; GET /v1/models lists what is here"
 
     def choose(self, found: Found, task: str | None) -> Plan:
         """Return the plan for the best claim that offers the task. Raises TaskNotSupported, BadRequest."""
@@ -124,15 +141,16 @@ class Router:
         options = options_for(backend, found.entry.options, self._config.workers.device)
         # A backend whose jobs at once can be configured calls that option ``slots``; claims only know its default.
         slots = options.get("slots", fitting[0].slots)
-        return Plan(
-            name=found.name,
+        plan = Plan(
+            name=found.base or found.name,
             info=found.info,
             claim=msgspec.structs.replace(fitting[0], slots=slots),
             backend=backend,
             options=options,
-            pinned=found.entry.pinned,
+            pinned=adapters.is_pinned(self._config, found.base or found.name),
             device=self._device(backend, options),
         )
+        return plan.adapted(found.name, found.adapter) if found.adapter else plan
 
     def _advice(self, info: ModelInfo) -> str:
         """Return what to do about a plugin that seems to be missing: install it, or see why it does not help."""
@@ -178,6 +196,8 @@ class Router:
 
     def call(self, plan: Plan, task: str, request: Request, *, key: str = "", request_id: str = "") -> "Call":
         """Return a request on its way to a model. Raises UnsupportedField for what the claim does not honour."""
+        if plan.adapter is not None:
+            request = adapters.with_adapter(request, plan.adapter, plan.name)
         refuse_unsupported(request, plan.claim)
         return Call(self._pool, plan, task, request, key, request_id, self._config.pool.request_timeout)
 

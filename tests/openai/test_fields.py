@@ -64,6 +64,8 @@ FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}, "
 TOOL = Tool(name="f", description="d", parameters={"type": "object"}, strict=True)
 SCHEMA = {"name": "s", "schema": {"type": "object"}, "strict": True}
 
+GRAMMAR = {"response_format": ResponseFormat(type="grammar", param="grammar", text="root ::= x")}
+
 SHARED = [
     ({"max_tokens": 5}, {"max_tokens": 5}),
     ({"n": 3}, {"n": 3}),
@@ -81,11 +83,11 @@ SHARED = [
     ({"stop": ["a", "b"]}, {"stop": ("a", "b")}),
     ({"stop": []}, {"stop": ()}),
     ({"n_ctx": 2048}, {"n_ctx": 2048}),
-    ({"grammar": "root ::= x"}, {"grammar": "root ::= x"}),
+    ({"grammar": "root ::= x"}, GRAMMAR),
 ]
 CHAT = [
     *SHARED,
-    ({"grammar": "root ::= x", "response_format": {"type": "text"}}, {"grammar": "root ::= x"}),
+    ({"grammar": "root ::= x", "response_format": {"type": "text"}}, GRAMMAR),
     ({"max_completion_tokens": 5}, {"max_tokens": 5}),
     ({"max_tokens": 5, "max_completion_tokens": 5}, {"max_tokens": 5}),
     ({"logprobs": True}, {"logprobs": 0}),

@@ -113,7 +113,6 @@ def test_what_a_model_cannot_honour_is_refused_before_it_is_loaded() -> None:
     async def use(client: httpx.AsyncClient) -> None:
         image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]
         for fields, param in (
-            ({"messages": TURNS, "tools": [{"type": "function", "function": FUNCTION}]}, "tools"),
             ({"messages": TURNS, "chat_template_kwargs": {"a": 1}}, "chat_template_kwargs"),
             ({"messages": image}, "messages[0].content[0].image_url"),
         ):

@@ -31,10 +31,6 @@ def test_a_turn_is_words_of_a_role(role: str) -> None:
     assert message(role=role, content="hi") == ChatMessage(role=role, content=(TextPart(text="hi"),))  # type: ignore[arg-type]
 
 
-def test_the_developer_speaks_as_the_system() -> None:
-    assert message(role="developer", content="be brief").role == "system"
-
-
 def test_a_turn_may_be_parts_of_several_kinds() -> None:
     content = [
         {"type": "text", "text": "look: "},

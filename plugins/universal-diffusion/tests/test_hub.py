@@ -9,7 +9,7 @@ import pytest
 from tiny.checkpoint import make_checkpoint, without_configuration
 from tiny.folder import info_of
 from universal_core import LoadFailed, ModelFile, ModelInfo, ModelNotFound, ModelRef
-from universal_diffusion.hub import download
+from universal_core.repositories import download
 from universal_diffusion.load import load
 from universal_diffusion.options import DiffusionOptions
 

@@ -12,6 +12,7 @@ from universal_core.config.sections import (
     ModelsConfig,
     PluginsConfig,
     PoolConfig,
+    ResponsesConfig,
     ServerConfig,
     WorkersConfig,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "ModelsConfig",
     "PluginsConfig",
     "PoolConfig",
+    "ResponsesConfig",
     "ServerConfig",
     "Setting",
     "WorkersConfig",

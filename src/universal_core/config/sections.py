@@ -128,6 +128,22 @@ class ImagesConfig(Section, frozen=True, kw_only=True):
     ] = 10 * 1024**3
 
 
+class ResponsesConfig(Section, frozen=True, kw_only=True):
+    """Where the conversations of /v1/responses are kept, and how long."""
+
+    path: Annotated[
+        str | None,
+        Meta(description="File for them; it is made where it is missing. None keeps nothing."),
+    ] = "~/.universal/responses.db"
+    max_age: Annotated[
+        Seconds, Meta(description="Seconds without use after which a response is removed; 0 keeps it for ever.")
+    ] = 2592000.0
+    max_bytes: Annotated[
+        Annotated[int, Meta(ge=0)],
+        Meta(description="Bytes that all of them may take; those unused for longest make room. 0 means no limit."),
+    ] = 10 * 1024**3
+
+
 class PluginsConfig(Section, frozen=True, kw_only=True):
     """Which plugins take part."""
 
@@ -171,6 +187,7 @@ class Config(Section, frozen=True, kw_only=True):
     hub: HubConfig = HubConfig()
     media: MediaConfig = MediaConfig()
     images: ImagesConfig = ImagesConfig()
+    responses: ResponsesConfig = ResponsesConfig()
     plugins: PluginsConfig = PluginsConfig()
     logging: LoggingConfig = LoggingConfig()
     model: dict[str, ModelConfig] = {}

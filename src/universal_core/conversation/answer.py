@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from universal_core.conversation.detokenize import Detokenizer
+from universal_core.conversation.logprobs import described
 from universal_core.conversation.sampling import Choice
 from universal_core.conversation.stops import StopMatcher
 from universal_core.conversation.vocabulary import Vocabulary
-from universal_core.messages import Event, Finish, FinishReason, Text, TokenAlternative, TokenLogprob
+from universal_core.messages import Event, Finish, FinishReason, Text, TokenLogprob
 
 
 class Answer:
@@ -30,7 +31,7 @@ class Answer:
     def push(self, choice: Choice) -> list[Event]:
         """Return the events that a further token brings; ``stopped`` tells afterwards whether it was the last."""
         if choice.logprob is not None:
-            self._logprobs.append((self._read, self._describe(choice, choice.logprob)))
+            self._logprobs.append((self._read, described(self._vocabulary, choice)))
         text = self._detokenizer.feed(choice.token)
         self._read += len(text)
         text, self.stopped = self._stops.feed(text)
@@ -52,16 +53,3 @@ class Answer:
         # A token goes out with the text in which it begins; those of a stop string begin after the last text.
         self._logprobs = [pair for pair in self._logprobs if not last and pair[0] >= self._sent]
         return [Text(text=text, index=self.index, logprobs=tuple(ready))]
-
-    def _describe(self, choice: Choice, logprob: float) -> TokenLogprob:
-        data = self._vocabulary.bytes_of(choice.token)
-        others = tuple(self._alternative(token, value) for token, value in choice.alternatives)
-        return TokenLogprob(token=_text(data), data=data, logprob=logprob, alternatives=others)
-
-    def _alternative(self, token: int, logprob: float) -> TokenAlternative:
-        data = self._vocabulary.bytes_of(token)
-        return TokenAlternative(token=_text(data), data=data, logprob=logprob)
-
-
-def _text(data: bytes) -> str:
-    return data.decode(errors="replace")

@@ -19,11 +19,11 @@ _Posts = dict[asyncio.AbstractEventLoop, list[tuple[Job, list[Event] | Exception
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sequence's share of a step: the tokens to read, and whether the logits after the last are wanted."""
+    """A sequence's share of a step: the tokens to read, and after how many of the last of them logits are wanted."""
 
     sequence: Sequence
     tokens: list[int]
-    wanted: bool = True
+    wanted: int = 1
 
 
 class Scheduler(Protocol):
@@ -49,6 +49,7 @@ class Runner(Protocol):
     def step(self, rows: list[Row]) -> list[Any]:
         """Read each row's tokens and return its logits, None where not wanted, or the exception that it ended in.
 
+        Logits are ``[vocabulary]`` where one is wanted, else ``[wanted, vocabulary]``; they hold until the next step.
         What is raised concerns all rows.
         """
 
@@ -164,8 +165,14 @@ class Engine:
             elif outcome is not None:
                 self._go_on(row.sequence, outcome)
 
-    def _go_on(self, sequence: Sequence, logits: Any) -> None:
+    def _go_on(self, sequence: Sequence, outcome: Any) -> None:
         job = job_of(sequence)
+        logits = attempt(lambda: sequence.note(outcome))
+        if isinstance(logits, Exception):
+            self._fail(sequence, logits)
+            return
+        if logits is None:
+            return
         if sequence is job.sequences[0] and not sequence.written:
             # The other answers to the same prompt begin with what the first has read.
             for other in job.sequences[1:]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from universal_core.conversation.answer import Answer
 from universal_core.conversation.sampling import Choice
+from universal_core.conversation.scores import PromptScores
 from universal_core.messages import Event, FinishReason, Usage
 
 
@@ -15,12 +16,19 @@ class Sampler(Protocol):
     def choose(self, logits: Any) -> Choice:
         """Return the next token for what the runner made of the last one."""
 
+    def score(self, logits: Any, tokens: list[int]) -> list[Choice]:
+        """Return tokens of a prompt with their log-probabilities by the logits before each, ``[tokens, vocabulary]``.
+
+        The alternatives are as many as the answer has.
+        """
+
 
 class Sequence:
     """One answer being written: ``tokens`` has the prompt and what was written, at most ``limit`` tokens.
 
     The first ``read`` of them have been handed to the model. ``state`` belongs to the runner, which keeps there what
-    it knows of the tokens read so far.
+    it knows of the tokens read so far. ``scores`` are there where the answer repeats its prompt with log-probabilities.
+    ``further_ends`` are tokens that end this answer, beside those that end any.
     """
 
     def __init__(
@@ -28,6 +36,8 @@ class Sequence:
     ) -> None:
         self.job: Job | None = None
         self.state: Any = None
+        self.scores: PromptScores | None = None
+        self.further_ends: Container[int] = ()
         self.tokens = list(prompt)
         self.read = 0
         self.written = 0
@@ -42,6 +52,12 @@ class Sequence:
         """How many tokens have not been handed out yet."""
         return len(self.tokens) - self.read
 
+    @property
+    def reusable(self) -> int:
+        """How many of the first tokens need not be read where something else has read them: at least one must be."""
+        last = len(self.tokens) - 1
+        return last if self.scores is None else min(last, self.scores.read)
+
     def portion(self, most: int) -> int:
         """Return how many tokens to hand out next, where there is room for ``most``."""
         return min(most, self.unread)
@@ -52,12 +68,32 @@ class Sequence:
         self.read += len(piece)
         return piece
 
+    def wanted(self, count: int) -> int:
+        """Return after how many of the last ``count`` tokens that were handed out the logits are wanted."""
+        if self.scores is not None and not self.scores.complete:
+            return count
+        return 0 if self.unread else 1
+
+    def note(self, logits: Any) -> Any:
+        """Take in the logits that were wanted; return those after the last token, None while there is more to read."""
+        if self.scores is None or self.scores.complete:
+            return logits
+        rows = logits.reshape(-1, logits.shape[-1])
+        self.scores.note(self.read - len(rows), rows, self._sampler.score)
+        return None if self.unread else rows[-1]
+
     def accept(self, logits: Any) -> list[Event]:
         """Choose the next token and return the events that it brings."""
+        if self.scores is None or self.written:
+            return self._choose(logits)
+        told = self.scores.told(self._answer.index)
+        return [*told, *(self._choose(logits) if self._limit else self._finish("length"))]
+
+    def _choose(self, logits: Any) -> list[Event]:
         choice = self._sampler.choose(logits)
         self.tokens.append(choice.token)
         self.written += 1
-        if choice.token in self._ends:
+        if choice.token in self._ends or choice.token in self.further_ends:
             return self._finish("stop")
         events = self._answer.push(choice)
         if self._answer.stopped:

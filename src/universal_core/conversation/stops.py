@@ -1,6 +1,6 @@
 """Stop strings that may lie across the borders of tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class StopMatcher:
@@ -11,7 +11,6 @@ class StopMatcher:
 
     def __init__(self, stops: Iterable[str]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
-        self._longest = max(map(len, self._stops), default=0)
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, bool]:
@@ -23,7 +22,7 @@ class StopMatcher:
         if found:
             self._held = ""
             return text[: min(found)], True
-        kept = self._could_begin(text)
+        kept = could_begin(text, self._stops)
         self._held = text[len(text) - kept :]
         return text[: len(text) - kept], False
 
@@ -32,9 +31,11 @@ class StopMatcher:
         held, self._held = self._held, ""
         return held
 
-    def _could_begin(self, text: str) -> int:
-        """Return how many characters at the end may be the beginning of a stop string."""
-        for size in range(min(self._longest - 1, len(text)), 0, -1):
-            if any(stop.startswith(text[-size:]) for stop in self._stops):
-                return size
-        return 0
+
+def could_begin(text: str, markers: Sequence[str]) -> int:
+    """Return how many characters at the end of a text may be the beginning of one of the markers, and not yet all."""
+    longest = max(map(len, markers), default=0)
+    for size in range(min(longest - 1, len(text)), 0, -1):
+        if any(marker.startswith(text[-size:]) for marker in markers):
+            return size
+    return 0

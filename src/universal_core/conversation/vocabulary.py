@@ -38,6 +38,10 @@ class Vocabulary(ABC):
         tokens = self.encode(text, special=False)
         return tokens[0] if len(tokens) == 1 and self.bytes_of(tokens[0]) == text.encode() else None
 
+    def fill_marks(self) -> tuple[int, int, int] | None:
+        """Return the tokens before prefix, suffix and middle of a text with a gap, where the model's file says so."""
+        return None
+
     def check(self, tokens: Sequence[int], param: str) -> list[int]:
         """Return token ids that a request gave; raise BadRequest for one that the model does not know."""
         wrong = next((token for token in tokens if not 0 <= token < self.size), None)

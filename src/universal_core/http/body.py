@@ -39,12 +39,12 @@ async def read_bytes(request: Request) -> bytes:
     return bytes(body)
 
 
-def decode(data: bytes, type: type[Body]) -> Body:
-    """Return JSON as ``type``. Raises BadRequest that names the field."""
+def decode(data: bytes | msgspec.Raw, type: type[Body], place: str = "") -> Body:
+    """Return JSON as ``type``. Raises BadRequest that names the field, below ``place`` where that is in the body."""
     try:
         return msgspec.json.decode(data, type=type)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), type) from None
+        raise _explained(str(error), type, place) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not valid JSON: {error}") from None
 
@@ -58,21 +58,22 @@ def check(values: dict[str, Any], type: type[Body]) -> Body:
         raise _explained(str(error), type) from None
 
 
-def _explained(message: str, type: Any) -> BadRequest:
-    message, _, place = message.partition(" - at ")
-    path = place.rpartition("`$")[2].strip("`").removeprefix(".")
+def _explained(message: str, type: Any, place: str = "") -> BadRequest:
+    message, _, found_at = message.partition(" - at ")
+    path = found_at.rpartition("`$")[2].strip("`").removeprefix(".")
+    whole = ".".join(step for step in (place, path) if step)
     for pattern in (_FIELD, _MISSING):
         if found := pattern.search(message):
-            return _about_field(found[1], path, type, missing=pattern is _MISSING)
+            return _about_field(found[1], path, whole, type, missing=pattern is _MISSING)
     if message.startswith("Invalid "):
         choices = sorted({str(choice) for choice in _choices(type, path)})
         if choices:
             message += f"; expected one of {', '.join(choices)}"
-    return BadRequest(f"{path or 'the body'}: {_plain(message)}", param=path or None)
+    return BadRequest(f"{whole or 'the body'}: {_plain(message)}", param=whole or None)
 
 
-def _about_field(field: str, path: str, type: Any, *, missing: bool) -> BadRequest:
-    full = f"{path}.{field}" if path else field
+def _about_field(field: str, path: str, whole: str, type: Any, *, missing: bool) -> BadRequest:
+    full = f"{whole}.{field}" if whole else field
     if missing:
         return BadRequest(f"{full} is required", param=full)
     known = {name for node in _walk(type, path) for name in _fields(node)}

@@ -113,17 +113,29 @@ class ByteStream(Response):
 
 
 class EventStream(ByteStream):
-    """A response of server-sent events; an error that comes after the first bytes is the last event."""
+    """A response of server-sent events; an error that comes after the first bytes is the last event.
+
+    ``explain`` writes that event where the API has a form of its own for it.
+    """
 
     def __init__(
-        self, request: Request, frames: AsyncGenerator[bytes], timings: dict[str, float] | None = None
+        self,
+        request: Request,
+        frames: AsyncGenerator[bytes],
+        timings: dict[str, float] | None = None,
+        explain: Callable[[UniversalError], bytes] | None = None,
     ) -> None:
         super().__init__(request, frames, "text/event-stream; charset=utf-8", timings)
         self._head += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        self._write_error = explain or _error_event
 
     async def _explain(self, send: Send, error: UniversalError) -> bool:
-        await self._send(send, data(error.body()))
+        await self._send(send, self._write_error(error))
         return True
+
+
+def _error_event(error: UniversalError) -> bytes:
+    return data(error.body())
 
 
 async def until_disconnect(request: Request, work: Awaitable[Value]) -> Value:

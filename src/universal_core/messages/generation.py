@@ -28,7 +28,8 @@ class GenerationRequest(Request, frozen=True, kw_only=True):
     """The fields that say how text is to be sampled; None means the model's own default.
 
     ``n`` is how many answers are written, each told apart by the ``index`` of its events. ``logprobs`` is the
-    number of alternatives to report beside each token, None for no report at all.
+    number of alternatives to report beside each token, None for no report at all. ``adapter`` is one of those that the
+    model is configured with; the name of the model asks for it.
     """
 
     max_tokens: int | None = None
@@ -46,10 +47,13 @@ class GenerationRequest(Request, frozen=True, kw_only=True):
     logprobs: int | None = None
     n_ctx: int | None = None
     response_format: ResponseFormat | None = None
+    adapter: str | None = None
 
     def features(self) -> dict[str, str]:
-        """Name the field that asks for a form by the name that the client gave it."""
+        """Name the field that asks for a form by the name that the client gave it, and for an adapter ``model``."""
         found = super().features()
+        if self.adapter is not None:
+            found["adapter"] = "model"
         return found | {"response_format": self.response_format.param} if self.response_format else found
 
 
@@ -78,9 +82,15 @@ class TokenAlternative(Event, frozen=True, kw_only=True):
     logprob: float
 
 
-class TokenLogprob(TokenAlternative, frozen=True, kw_only=True):
-    """A token that was chosen, with the most likely alternatives at its place, best first."""
+class TokenLogprob(Event, frozen=True, kw_only=True):
+    """A token that was chosen, or that a prompt has, with the most likely alternatives at its place, best first.
 
+    ``token``, ``data`` and ``logprob`` are those of TokenAlternative; the first token of a prompt has no ``logprob``.
+    """
+
+    token: str
+    data: bytes
+    logprob: float | None
     alternatives: tuple[TokenAlternative, ...] = ()
 
 

@@ -15,9 +15,19 @@ from universal_core.messages import ChatRequest
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
 from universal_core.openai.forms import ResponseFormatBody
 from universal_core.openai.generation import GenerationBody, Stamp
-from universal_core.openai.tools import ToolBody, ToolChoice, choice_of
+from universal_core.openai.tools import ToolBody, ToolChoice, choice_of, tools_of
 from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, template_arguments, with_media
 from universal_core.runtime import Runtime
+
+
+_REFUSED = {
+    "audio": "leave it out",
+    "moderation": "leave it out",
+    "web_search_options": "leave it out; a search of your own can be one of tools",
+    "functions": 'send them as tools instead, each as {"type": "function", "function": ...}',
+    "function_call": "send tool_choice instead",
+}
+"""What no model behind this server can honour, and what to do instead."""
 
 
 class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +49,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
     continue_final_message: bool | None = None
     # Only hints about speed.
     prediction: dict[str, Any] | None = None
-    # OpenAI's own services; no model behind this server can honour them, so they are refused by name.
+    # OpenAI's own services, and what tools have replaced there: refused by name, but for what is usual.
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
@@ -63,7 +73,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
             raise BadRequest(
                 "top_logprobs: only allowed with logprobs true; set it or remove top_logprobs", param="top_logprobs"
             )
-        given |= choice_of(self.tool_choice, [tool.to_tool() for tool in self.tools or ()])
+        given |= choice_of(self.tool_choice, tools_of(self.tools))
         return ChatRequest(
             messages=messages_of(self.messages, media),
             response_format=self.form(self.response_format.to_format() if self.response_format else None),
@@ -77,12 +87,16 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
     def _refuse(self) -> None:
-        for name in ("audio", "verbosity", "moderation", "web_search_options", "functions", "function_call"):
+        for name, instead in _REFUSED.items():
             if getattr(self, name) is not None:
-                instead = "use tools instead" if name.startswith("function") else "leave it out"
                 raise UnsupportedField(f"{name}: not supported by this server; {instead}", param=name)
         if self.modalities not in (None, ["text"]):
             raise UnsupportedField("modalities: only text is supported; leave it out", param="modalities")
+        if self.verbosity not in (None, "medium"):
+            raise UnsupportedField(
+                "verbosity: only medium is supported; leave it out, and say in a message how long answers should be",
+                param="verbosity",
+            )
         if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
             raise BadRequest(
                 "max_tokens and max_completion_tokens differ; send one of them", param="max_completion_tokens"

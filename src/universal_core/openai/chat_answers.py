@@ -14,6 +14,7 @@ from universal_core.messages import (
     TokenAlternative,
     TokenLogprob,
     ToolCall,
+    Truncated,
     Usage,
 )
 from universal_core.openai.generation import Stamp, UsageBody
@@ -36,7 +37,7 @@ class ContentLogprob(msgspec.Struct, frozen=True):
     """A token that was chosen."""
 
     token: str
-    logprob: float
+    logprob: float | None
     bytes: list[int] | None
     top_logprobs: list[TopLogprob]
 
@@ -76,13 +77,14 @@ class WireToolCall(msgspec.Struct, omit_defaults=True):
 
 
 class AssistantMessage(msgspec.Struct):
-    """What the assistant said."""
+    """What the assistant said; ``reasoning`` and ``reasoning_content`` are two names of one text."""
 
     content: str | None
     role: Literal["assistant"] = "assistant"
     refusal: None = None
     annotations: list[Any] = []
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    reasoning: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[WireToolCall] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -95,6 +97,18 @@ class Choice(msgspec.Struct):
     logprobs: Logprobs | None = None
 
 
+class Truncation(msgspec.Struct, frozen=True):
+    """What was left out of the conversation, for lack of room."""
+
+    dropped_messages: int
+
+    @classmethod
+    def of(cls, events: Sequence[Message]) -> "Truncation | msgspec.UnsetType":
+        """Return what events tell of it."""
+        dropped = sum(event.messages for event in events if isinstance(event, Truncated))
+        return cls(dropped) if dropped else msgspec.UNSET
+
+
 class ChatCompletion(msgspec.Struct, kw_only=True):
     """The whole answer."""
 
@@ -105,6 +119,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
     choices: list[Choice]
     usage: UsageBody | None
     system_fingerprint: None = None
+    truncation: Truncation | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, stamp: Stamp, events: Sequence[Message], n: int, *, logprobs: bool) -> "ChatCompletion":
@@ -115,6 +130,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
             model=stamp.model,
             choices=[_choice(index, events, logprobs=logprobs) for index in range(n)],
             usage=UsageBody.of([event for event in events if isinstance(event, Usage)]),
+            truncation=Truncation.of(events),
         )
 
 
@@ -135,7 +151,7 @@ def _choice(index: int, events: Sequence[Message], *, logprobs: bool) -> Choice:
                 reason = event.reason
     message = AssistantMessage(text if text or not calls else None)
     if thoughts:
-        message.reasoning_content = thoughts
+        message.reasoning_content = message.reasoning = thoughts
     if calls:
         message.tool_calls = [calls[position] for position in sorted(calls)]
     return Choice(index, message, reason, Logprobs.of(tokens) if logprobs else None)
@@ -154,6 +170,7 @@ class Delta(msgspec.Struct, omit_defaults=True):
     role: Literal["assistant"] | None = None
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[WireToolCall] | None = None
 
 
@@ -176,6 +193,7 @@ class ChatChunk(msgspec.Struct, kw_only=True):
     choices: list[ChunkChoice]
     system_fingerprint: None = None
     usage: UsageBody | msgspec.UnsetType | None = msgspec.UNSET
+    truncation: Truncation | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChatChunks:
@@ -191,7 +209,7 @@ class ChatChunks:
 
     def write(self, batch: Sequence[Message]) -> bytes:
         """Return the chunks for some events; the first ones are preceded by each answer's role."""
-        roles = b"" if self._begun else self._roles()
+        roles = b"" if self._begun else self._roles(Truncation.of(batch))
         self._begun = True
         return roles + b"".join(map(self._event, batch))
 
@@ -208,9 +226,11 @@ class ChatChunks:
             yield self._chunk([], UsageBody.of(self._usages))
         yield DONE
 
-    def _roles(self) -> bytes:
+    def _roles(self, truncation: Truncation | msgspec.UnsetType = msgspec.UNSET) -> bytes:
+        """Return the chunks that open each answer; the first of them tells what was left out."""
         first = [ChunkChoice(index, Delta(role="assistant", content="")) for index in range(self._n)]
-        return b"".join(self._chunk([choice]) for choice in first)
+        told = [truncation] + [msgspec.UNSET] * (self._n - 1)
+        return b"".join(self._chunk([choice], truncation=left) for choice, left in zip(first, told, strict=True))
 
     def _event(self, event: Message) -> bytes:
         match event:
@@ -220,7 +240,9 @@ class ChatChunks:
             case Finish():
                 return self._chunk([ChunkChoice(event.index, Delta(), event.reason)])
             case Reasoning():
-                return self._chunk([ChunkChoice(event.index, Delta(reasoning_content=event.text))])
+                return self._chunk(
+                    [ChunkChoice(event.index, Delta(reasoning_content=event.text, reasoning=event.text))]
+                )
             case ToolCall():
                 kind: Literal["function"] | None = "function" if event.id else None
                 call = WireToolCall(Function(event.name, event.arguments), event.position, event.id, kind)
@@ -229,9 +251,14 @@ class ChatChunks:
                 self._usages.append(event)
         return b""
 
-    def _chunk(self, choices: list[ChunkChoice], usage: UsageBody | None = None) -> bytes:
+    def _chunk(
+        self,
+        choices: list[ChunkChoice],
+        usage: UsageBody | None = None,
+        truncation: Truncation | msgspec.UnsetType = msgspec.UNSET,
+    ) -> bytes:
         stamp = self._stamp
-        chunk = ChatChunk(id=stamp.id, created=stamp.created, model=stamp.model, choices=choices)
+        chunk = ChatChunk(id=stamp.id, created=stamp.created, model=stamp.model, choices=choices, truncation=truncation)
         if self._wants_usage:
             chunk.usage = usage
         return data(chunk)

@@ -24,31 +24,41 @@ class JsonSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ResponseFormatBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``response_format``."""
+    """``response_format``; some servers have ``schema`` here, where OpenAI has it in ``json_schema``."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+    schema: dict[str, Any] | None = None
 
     def to_format(self) -> ResponseFormat | None:
-        """Return the domain's form, None for plain text."""
-        if self.type == "json_object":
-            return ResponseFormat(type="json_object")
+        """Return the domain's form, None for plain text. Raises BadRequest for a schema that is missing or too much."""
+        self._check()
         if self.type == "text":
             return None
-        if self.json_schema is None:
-            raise BadRequest(
-                "response_format.json_schema is required for type json_schema", param="response_format.json_schema"
-            )
-        found = self.json_schema
-        if found.schema is None:
-            return ResponseFormat(type="json_object", name=found.name)
+        inner = self.json_schema or JsonSchema(name="")
+        schema = self.schema if inner.schema is None else inner.schema
+        if schema is None:
+            return ResponseFormat(type="json_object", name=inner.name or None)
         return ResponseFormat(
             type="json_schema",
-            param="response_format.json_schema.schema",
-            name=found.name,
-            schema=found.schema,
-            strict=bool(found.strict),
+            param="response_format.schema" if inner.schema is None else "response_format.json_schema.schema",
+            name=inner.name or None,
+            schema=schema,
+            strict=bool(inner.strict),
         )
+
+    def _check(self) -> None:
+        def refuse(param: str, words: str) -> None:
+            raise BadRequest(f"{param}{words}", param=param)
+
+        if self.json_schema is not None and self.type != "json_schema":
+            refuse("response_format.json_schema", f": only allowed with type json_schema, not with {self.type}")
+        if self.schema is not None and self.type == "text":
+            refuse("response_format.schema", ": only allowed with type json_schema or json_object")
+        if self.schema is not None and self.json_schema is not None:
+            refuse("response_format.schema", " and response_format.json_schema are both there; send the latter")
+        if self.type == "json_schema" and self.schema is None and self.json_schema is None:
+            refuse("response_format.json_schema", " is required for type json_schema")
 
 
 class StructuredOutputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +94,10 @@ class GuidedBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def _guided(self) -> list[ResponseFormat]:
         inner = self.structured_outputs
+        if inner == StructuredOutputs():
+            raise BadRequest(
+                f"structured_outputs: expected one of {', '.join(inner.__struct_fields__)}", param="structured_outputs"
+            )
         places: list[tuple[str, str, Any]] = [
             ("grammar", "grammar", self.grammar),
             *((f"guided_{kind}", kind, getattr(self, f"guided_{kind}")) for kind in ("json", "regex", "choice")),

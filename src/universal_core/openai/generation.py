@@ -18,7 +18,7 @@ StopText = Annotated[str, Meta(min_length=1)]
 
 
 _SAMPLING = (
-    *("max_tokens", "n", "temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty"),
+    *("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty"),
     *("frequency_penalty", "logit_bias", "seed", "n_ctx"),
 )
 
@@ -30,12 +30,10 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     include_obfuscation: bool | None = None
 
 
-class GenerationBody(GuidedBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields of both text endpoints; null means the same as leaving a field out."""
+class SamplingBody(GuidedBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields of every endpoint that writes text; null means the same as leaving a field out."""
 
     model: str | None = None
-    max_tokens: Positive | None = None
-    n: Annotated[int, Meta(ge=1, le=128)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -71,6 +69,18 @@ class GenerationBody(GuidedBody, frozen=True, kw_only=True, forbid_unknown_field
         if self.stop is not None:
             given["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         return given
+
+
+class GenerationBody(SamplingBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields that chat and completions have beyond those."""
+
+    max_tokens: Positive | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+
+    def sampling(self) -> dict[str, Any]:
+        """Return the fields of a GenerationRequest that the client set."""
+        own = {name: getattr(self, name) for name in ("max_tokens", "n") if getattr(self, name) is not None}
+        return super().sampling() | own
 
     @property
     def wants_usage(self) -> bool:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from universal_core.adapters import all_adapted, find_adapted
 from universal_core.config import ModelConfig
 from universal_core.entry import Entry, Plan
 from universal_core.errors import ModelNotFound, UniversalError
@@ -41,6 +42,8 @@ class ModelObject(msgspec.Struct, kw_only=True):
     tasks: tuple[str, ...] = ()
     backend: str | None = None
     size_bytes: int = 0
+    parent: str | msgspec.UnsetType = msgspec.UNSET
+    """Of an adapter, the model that it stands over."""
 
 
 class ModelList(msgspec.Struct):
@@ -59,9 +62,11 @@ class Progress(msgspec.Struct, omit_defaults=True):
     fraction: float | None = None
 
 
-def _object(runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelConfig | None) -> ModelObject:
-    loaded = [item for item in list(runtime.pool.entries.values()) if item.plan.name == name]
-    found = ModelObject(id=name, state=loaded[0].state if loaded else _state(info, entry))
+def _object(
+    runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelConfig | None, base: str | None = None
+) -> ModelObject:
+    loaded = [item for item in list(runtime.pool.entries.values()) if item.plan.name == (base or name)]
+    found = ModelObject(id=name, parent=base or msgspec.UNSET, state=loaded[0].state if loaded else _state(info, entry))
     if info is not None:
         owner = info.ref.name.rpartition("/")[0]
         found.owned_by = owner if owner and not info.ref.is_path else "local" if info.ref.is_path else "universal"
@@ -97,7 +102,11 @@ async def list_models(request: Request) -> Response:
 
     def objects() -> list[ModelObject]:
         known = runtime.known_models()
-        return [_object(runtime, name, *known[name]) for name in sorted(known)]
+        adapted = {name: found.base for name, found in all_adapted(runtime.config).items() if found.base in known}
+        return [
+            _object(runtime, name, *known[adapted.get(name, name)], adapted.get(name))
+            for name in sorted(known.keys() | adapted.keys())
+        ]
 
     return answer(ModelList(await asyncio.to_thread(objects)))
 
@@ -108,7 +117,8 @@ async def get_model(request: Request) -> Response:
 
     def find() -> ModelObject:
         found = runtime.router.find(name)
-        return _object(runtime, found.name, found.info, runtime.config.model.get(name))
+        entry = runtime.config.model.get(found.base or name)
+        return _object(runtime, found.name, found.info, entry, found.base)
 
     return answer(await asyncio.to_thread(find))
 
@@ -122,7 +132,7 @@ async def load_model(request: Request) -> Response:
     if body.stream:
         return EventStream(request, _progress(runtime, plan))
     entry = await until_disconnect(request, runtime.pool.load(plan))
-    return answer(_object(runtime, plan.name, entry.info, None))
+    return answer(_object(runtime, plan.name, entry.info, None, plan.base.name if plan.base else None))
 
 
 async def _progress(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:
@@ -147,7 +157,9 @@ async def unload_model(request: Request) -> Response:
     body = await read_json(request, ModelBody)
     runtime = runtime_of(request)
     note(request, model=body.model)
-    entries = [entry for entry in runtime.pool.entries.values() if body.model in (entry.plan.name, entry.info.id)]
+    adapted = find_adapted(runtime.config, body.model)
+    name = adapted.base if adapted else body.model
+    entries = [entry for entry in runtime.pool.entries.values() if name in (entry.plan.name, entry.info.id)]
     if not entries:
         loaded = ", ".join(sorted({entry.plan.name for entry in runtime.pool.entries.values()}))
         raise ModelNotFound(f"{body.model!r} is not loaded; loaded are: {loaded or 'none'}", param="model")

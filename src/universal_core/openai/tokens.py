@@ -14,7 +14,7 @@ from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, collect, open_call, read_json, runtime_of
 from universal_core.messages import DetokenizeRequest, DetokenizeResult, TokenizeRequest, TokenizeResult
 from universal_core.openai.inputs import Token
-from universal_core.openai.tools import ToolBody
+from universal_core.openai.tools import ToolBody, tools_of
 from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, template_arguments, with_media
 from universal_core.runtime import Runtime
 
@@ -56,7 +56,7 @@ class TokenizeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         )
         return TokenizeRequest(
             messages=messages_of(turns, media),
-            tools=tuple(tool.to_tool() for tool in self.tools or ()),
+            tools=tuple(tools_of(self.tools)),
             chat_template_kwargs=template_arguments(self),
             pieces=pieces,
         )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from universal_core.errors import BadRequest
+from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.messages import Tool
 
 
@@ -22,18 +22,46 @@ class FunctionTool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ToolBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tool; only functions can be called."""
 
-    function: FunctionTool
-    type: Literal["function"] = "function"
+    function: FunctionTool | None = None
+    type: str = "function"
+    # OpenAI's other kind of tool, and the fields of a function where its Responses API has them.
+    custom: Any = None
+    name: Any = None
+    description: Any = None
+    parameters: Any = None
+    strict: Any = None
 
-    def to_tool(self) -> Tool:
-        """Return the domain's tool."""
+    def to_tool(self, place: str) -> Tool:
+        """Return the domain's tool. Raises BadRequest that begins with the place of what is no function."""
+        if self.type != "function":
+            raise UnsupportedField(
+                f"{place}.type: only functions can be called; describe {self.type} as a function whose parameters are "
+                "what it needs to know, and run it yourself",
+                param=f"{place}.type",
+            )
+        self._refuse_misplaced(place)
         function = self.function
+        if function is None:
+            raise BadRequest(f"{place}.function is required", param=f"{place}.function")
         return Tool(
             name=function.name,
             description=function.description,
             parameters=function.parameters,
             strict=bool(function.strict),
         )
+
+    def _refuse_misplaced(self, place: str) -> None:
+        for name in ("custom", "name", "description", "parameters", "strict"):
+            if getattr(self, name) is not None:
+                raise BadRequest(
+                    f"{place}.{name}: what describes a function stands in {place}.function; move it there",
+                    param=f"{place}.{name}",
+                )
+
+
+def tools_of(bodies: Sequence[ToolBody] | None) -> list[Tool]:
+    """Return the domain's tools. Raises BadRequest that names the first that is no function."""
+    return [body.to_tool(f"tools[{at}]") for at, body in enumerate(bodies or ())]
 
 
 class NamedFunction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -113,45 +113,62 @@ class ToolCallTurn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True)
     id: str
     function: FunctionCall
     type: Literal["function"] = "function"
+    # Where calls stand in the list, which clients keep that put them together from a stream.
+    index: int | None = None
 
 
 class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One message of the request."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[Content], Meta(min_length=1)] | None = None
+    content: str | list[Content] | None = None
     name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCallTurn] | None = None
     tool_call_id: str | None = None
     # Answers of the SDK are sent back as they came; these are always null or empty there.
-    audio: None = None
-    function_call: None = None
+    audio: Any = None
+    function_call: Any = None
     annotations: list[Any] | None = None
 
     def to_message(self, position: int, media: Media) -> ChatMessage:
         """Return the domain's message. Raises BadRequest for a turn that lacks what its role needs."""
         place = f"messages[{position}]"
-        if self.content is None and self.role != "assistant":
-            raise BadRequest(f"{place}.content is required for role {self.role}", param=f"{place}.content")
-        if self.content is None and not self.tool_calls and self.refusal is None:
-            raise BadRequest(f"{place}.content is required where there are no tool_calls", param=f"{place}.content")
-        if self.tool_calls and self.role != "assistant":
-            raise BadRequest(f"{place}.tool_calls: only an assistant calls tools", param=f"{place}.tool_calls")
-        if self.role == "tool" and not self.tool_call_id:
-            raise BadRequest(f"{place}.tool_call_id is required for role tool", param=f"{place}.tool_call_id")
+        self._check(place)
         return ChatMessage(
             role=self.role,
             content=self._parts(place, media),
             name=self.name,
-            reasoning=self.reasoning_content,
+            reasoning=self.reasoning_content if self.reasoning is None else self.reasoning,
             tool_calls=tuple(
                 ToolInvocation(id=call.id, name=call.function.name, arguments=call.function.arguments)
                 for call in self.tool_calls or ()
             ),
             tool_call_id=self.tool_call_id,
         )
+
+    def _check(self, place: str) -> None:
+        def refuse(field: str, words: str) -> None:
+            raise BadRequest(f"{place}.{field}{words}", param=f"{place}.{field}")
+
+        says = bool(self.content) or self.content == ""
+        if self.role == "assistant" and not (says or self.tool_calls or self.refusal is not None):
+            refuse("content", " is required where there are no tool_calls")
+        # A tool may have nothing to tell.
+        if self.role not in ("assistant", "tool") and not says:
+            refuse("content", f" is required for role {self.role}")
+        if self.tool_calls and self.role != "assistant":
+            refuse("tool_calls", ": only an assistant calls tools")
+        if self.role == "tool" and not self.tool_call_id:
+            refuse("tool_call_id", " is required for role tool")
+        if self.reasoning is not None and self.reasoning_content not in (None, self.reasoning):
+            refuse("reasoning", " and reasoning_content are two names of one text, but differ; send one of them")
+        if self.function_call is not None:
+            refuse("function_call", ": not supported; send the call in tool_calls, and its result with role tool")
+        if self.audio is not None:
+            refuse("audio", ": there are no spoken answers here; send its words as content")
 
     def _parts(self, place: str, media: Media) -> tuple[Part, ...]:
         if isinstance(self.content, str):
@@ -173,7 +190,13 @@ def with_media(
     turns: Sequence[Turn], to_request: Callable[[Media], Whole], config: MediaConfig
 ) -> Callable[[], Awaitable[Whole]] | None:
     """Return what makes a request whole by reading its pictures and recordings, None where it has none."""
-    sources = dict(_sources(turns))
+    return completion(dict(_sources(turns)), to_request, config)
+
+
+def completion(
+    sources: Mapping[str, str], to_request: Callable[[Media], Whole], config: MediaConfig
+) -> Callable[[], Awaitable[Whole]] | None:
+    """Return the same for sources that are known: where each is, by the name of the field that says so."""
 
     async def complete() -> Whole:
         return to_request(await read_all(sources, config))

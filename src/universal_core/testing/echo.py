@@ -2,16 +2,15 @@
 
 Its model ids are ``echo/NAME``; a name that contains ``slow``, ``fail`` or ``die`` makes it load slowly, fail to
 load, or die while it loads; one with ``sees`` takes images and recordings in a chat, and says how many bytes each has;
-one with ``counts`` says how many requests it classified the pictures of together.
+one with ``counts`` says how many requests it classified the pictures of together; one with ``short`` has room for
+four messages of a chat. How to make it think and call tools stands in ``echo_talking``.
 """
 
-import asyncio
 import os
-import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -22,22 +21,17 @@ from universal_core import (
     SAMPLING_FIELDS,
     Backend,
     BadRequest,
-    ChatRequest,
     Claim,
     CompletionRequest,
     DetokenizeRequest,
     DetokenizeResult,
     EmbedRequest,
     EmbedResult,
-    Event,
-    Finish,
     MemoryEstimate,
     ModelInfo,
     ModelRef,
     RerankRequest,
     RerankResult,
-    Text,
-    TextPart,
     TokenizeRequest,
     TokenizeResult,
     UniversalError,
@@ -48,6 +42,7 @@ from universal_core import (
 from universal_core.testing.echo_classifying import CLASSIFYING_TASKS, EchoClassifier
 from universal_core.testing.echo_looking import LOOKING_FIELDS, LOOKING_TASKS, EchoObserver
 from universal_core.testing.echo_pictures import IMAGE_FIELDS, IMAGE_TASKS, EchoPainter
+from universal_core.testing.echo_talking import FEW_MESSAGES, TALKING_FIELDS, EchoTalker, formed, words_of
 
 API_VERSION = 1
 
@@ -61,8 +56,8 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slots: Annotated[int, Meta(ge=1, description="Jobs that may run at once.")] = 4
 
 
-class EchoModel(EchoPainter, EchoObserver, EchoClassifier):
-    """Repeats the last message word by word; the three kinds of method are all here."""
+class EchoModel(EchoTalker, EchoPainter, EchoObserver, EchoClassifier):
+    """Says what it is told to say; the three kinds of method are all here."""
 
     def __init__(self, info: ModelInfo, options: EchoOptions) -> None:
         time.sleep(options.load_seconds)
@@ -72,25 +67,15 @@ class EchoModel(EchoPainter, EchoObserver, EchoClassifier):
             os.kill(os.getpid(), signal.SIGKILL)
         self._delay = options.delay
         self._counts = "counts" in info.id
+        self._room = FEW_MESSAGES if "short" in info.id else sys.maxsize
         self._ballast = os.urandom(options.ballast)
-
-    async def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
-        """Repeat the last message; an async generator, so that many run at once."""
-        count = 0
-        last = request.messages[-1]
-        sizes = "".join(f" {len(part.data)}" for part in last.content if not isinstance(part, TextPart))
-        for word in self._words(last.text + sizes, request.max_tokens):
-            count += 1
-            # Even without a delay the loop must turn, or no other job gets a turn.
-            await asyncio.sleep(self._delay)
-            yield Text(text=word)
-        yield Finish(reason="stop")
-        yield Usage(prompt_tokens=len(request.messages), completion_tokens=count)
 
     def complete(self, request: CompletionRequest) -> Iterator[str]:
         """Repeat the prompt; a plain generator of bare strings, run on the model's thread."""
-        prompt = request.prompt if isinstance(request.prompt, str) else " ".join(map(str, request.prompt))
-        for word in self._words(prompt, request.max_tokens):
+        text = request.prompt if isinstance(request.prompt, str) else " ".join(map(str, request.prompt))
+        if request.response_format is not None:
+            text = formed(request.response_format, text)
+        for word in islice(words_of(text), request.max_tokens):
             time.sleep(self._delay)
             yield word
 
@@ -102,6 +87,7 @@ class EchoModel(EchoPainter, EchoObserver, EchoClassifier):
     def tokenize(self, request: TokenizeRequest) -> TokenizeResult:
         """Return the number of each character, after a zero that begins every text."""
         text = request.messages[-1].text if request.messages else request.text or ""
+        text += "".join(f" {tool.name}" for tool in request.tools)
         special = "\0" if request.messages or request.add_special else ""
         return TokenizeResult(
             tokens=tuple(map(ord, special + text)), pieces=tuple(special + text) if request.pieces else ()
@@ -126,18 +112,6 @@ class EchoModel(EchoPainter, EchoObserver, EchoClassifier):
             return BadRequest("input: an empty text has no vector", param="input")
         first = [item[0] if isinstance(item, tuple) else ord(item[0]) for item in request.input]
         return EmbedResult.of(list(zip(map(len, request.input), first, strict=True)), len(request.input))
-
-    @staticmethod
-    def _words(text: str, limit: int | None) -> Iterator[str]:
-        """Return the words with the spaces after them; ``repeat N`` stands for N numbers."""
-        if text.startswith("die"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if text.startswith("fail"):
-            raise RuntimeError("asked to fail")
-        command, _, count = text.partition(" ")
-        if command == "repeat":
-            return islice((f"{number} " for number in range(int(count))), limit)
-        return islice(re.findall(r"\S+\s*", text), limit)
 
 
 ECHO = Backend(
@@ -179,7 +153,7 @@ def claim_model(info: ModelInfo) -> Claim | None:
         memory=MemoryEstimate(weights=32_000_000),
         slots=4,
         fields=(
-            *("messages", *(set(SAMPLING_FIELDS) - {"logprobs", "n"})),
+            *(*TALKING_FIELDS, *(set(SAMPLING_FIELDS) - {"logprobs", "n"})),
             *(("images", "audio") if "sees" in info.id else ()),
             *IMAGE_FIELDS,
             *LOOKING_FIELDS,

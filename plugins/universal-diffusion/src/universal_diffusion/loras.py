@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from universal_core import BadRequest, Forbidden, Lora, ModelNotFound, ModelRef, UnsupportedField
-from universal_diffusion.hub import find_files
+from universal_core.repositories import find_files
 from universal_diffusion.options import DiffusionOptions
 
 _log = logging.getLogger(__name__)

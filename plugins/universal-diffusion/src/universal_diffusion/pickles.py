@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from universal_core import LoadFailed, ModelFile, ModelInfo
+from universal_core.repositories import download
 from universal_diffusion.files import Component, components_of, pickles_of
-from universal_diffusion.hub import download
 from universal_diffusion.options import DiffusionOptions
 
 

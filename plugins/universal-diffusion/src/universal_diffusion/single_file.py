@@ -7,9 +7,9 @@ import diffusers
 import torch
 
 from universal_core import LoadFailed, ModelInfo
+from universal_core.repositories import find_files
 from universal_diffusion.checkpoints import Checkpoint
 from universal_diffusion.files import INDEX
-from universal_diffusion.hub import find_files
 from universal_diffusion.options import DiffusionOptions
 
 _SMALL = ("*.json", "*/*.json", "*/*.txt", "*/*.model")

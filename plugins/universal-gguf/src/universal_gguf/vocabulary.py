@@ -76,6 +76,15 @@ class GgufVocabulary(Vocabulary):
         looks_special = (written[:1], written[-1:]) in ((b"<", b">"), (b"[", b"]"))
         return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED) and looks_special
 
+    def fill_marks(self) -> tuple[int, int, int] | None:
+        """Return the tokens before prefix, suffix and middle of a text with a gap, where the file has them."""
+        marks = (
+            llama_cpp.llama_vocab_fim_pre(self.pointer),
+            llama_cpp.llama_vocab_fim_suf(self.pointer),
+            llama_cpp.llama_vocab_fim_mid(self.pointer),
+        )
+        return marks if min(marks) >= 0 else None
+
     def special_names(self) -> dict[str, str]:
         """Return how the special tokens are written, by the names that chat templates have for them."""
         found = {name: function(self.pointer) for name, function in _SPECIAL.items()}

@@ -120,23 +120,22 @@ class Cache:
         """Whether one more sequence can run: a number is free, or only kept."""
         return bool(self._numbers or self._kept)
 
-    def needed(self, tokens: Sequence[int]) -> int:
-        """Return how many of the available cells a sequence takes that reads all these tokens.
+    def needed(self, tokens: Sequence[int], most: int | None = None) -> int:
+        """Return how many of the available cells a sequence takes that reads all these tokens, as ``begin`` lets it.
 
         Those of a prefix that is only kept count: they are no longer available once it runs again.
         """
-        source, length = self._best(array("i", tokens))
+        source, length = self._best(array("i", tokens), most)
         if source is None:
             return len(tokens)
         return len(tokens) - int(self._cells.of(self._running)[_view(source.cells[:length])].sum())
 
-    def begin(self, tokens: Sequence[int]) -> Held:
-        """Return a running sequence that has read the longest known prefix of ``tokens``, but never the last token.
+    def begin(self, tokens: Sequence[int], most: int | None = None) -> Held:
+        """Return a running sequence that has read the longest known prefix of ``tokens``, at most ``most`` of them.
 
-        That one is left, because only reading a token gives logits.
+        The last token is always left, because only reading a token gives logits.
         """
-        wanted = array("i", tokens)
-        source, length = self._best(wanted)
+        source, length = self._best(array("i", tokens), most)
         if source is None:
             return self._new()
         if source in self._running:
@@ -202,8 +201,8 @@ class Cache:
         self._cells.share(held.cells)
         return held
 
-    def _best(self, tokens: "array[int]") -> tuple[Held | None, int]:
-        most = len(tokens) - 1
+    def _best(self, tokens: "array[int]", most: int | None) -> tuple[Held | None, int]:
+        most = len(tokens) - 1 if most is None else most
         found: tuple[Held | None, int] = (None, 0)
         for held in [*self._kept, *self._running]:
             length = held.whole(min(common(held.tokens, tokens), most))

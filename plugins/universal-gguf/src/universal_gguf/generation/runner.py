@@ -57,7 +57,7 @@ class BatchRunner:
             position = held.position(place)
             held.spans[place] = medium.span
             self._cache.extend(held, row.tokens)
-            code = self._decoder.see(held.number, position, medium, part, wanted=row.wanted)
+            code = self._decoder.see(held.number, position, medium, part, wanted=bool(row.wanted))
             if code == Outcome.DONE:
                 return self._decoder.logits(1)[0].copy() if row.wanted else None
         return self._failure([row], code)
@@ -73,7 +73,7 @@ class BatchRunner:
             if failure := self._failure(rows, code):
                 raise failure
             return [None] * len(rows)
-        answers = sum(row.wanted and len(row.tokens) == 1 for row in rows)
+        answers = sum(row.wanted == 1 == len(row.tokens) for row in rows)
         prompt = sum(len(row.tokens) for row in rows) - answers
         self._pace.observe(answers, prompt, seconds)
         self._threads.adapt(self._decoder)
@@ -118,7 +118,7 @@ class BatchRunner:
             self._cache.cut(held, length)
         tokens = row.tokens + guessed
         self._cache.extend(held, tokens)
-        return Piece(held.number, held.position(length), tokens, 1 + len(guessed) if row.wanted else 0)
+        return Piece(held.number, held.position(length), tokens, row.wanted + len(guessed))
 
     def _outcomes(self, rows: list[Row], guesses: list[list[int]]) -> list[Any]:
         count = sum(row.wanted for row in rows) + sum(map(len, guesses))
@@ -129,8 +129,8 @@ class BatchRunner:
             if logits is None or not row.wanted:
                 outcomes.append(None)
                 continue
-            after = logits[place : place + 1 + len(guessed)]
-            outcomes.append(Guesses(after, guessed) if guessed else after[0])
+            after = logits[place : place + row.wanted + len(guessed)]
+            outcomes.append(Guesses(after, guessed) if guessed else after[0] if len(after) == 1 else after)
             place += len(after)
         return outcomes
 

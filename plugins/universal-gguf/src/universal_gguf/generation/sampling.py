@@ -59,6 +59,11 @@ class Sampler:
             self._constraint.accept(token)
         return Choice(token) if self._sampling.logprobs is None else report(logits, token, self._sampling.logprobs)
 
+    def score(self, logits: Numbers, tokens: list[int]) -> list[Choice]:
+        """Return each of ``tokens`` with its log-probability by its row of raw ``logits``, ``[tokens, vocabulary]``."""
+        count = self._sampling.logprobs or 0
+        return [report(row, token, count) for row, token in zip(logits, tokens, strict=True)]
+
     def _adjust(self, logits: Numbers) -> Numbers:
         tokens, values = self._bias
         logits[tokens] += values

@@ -71,7 +71,7 @@ class Turns:
 
     def _fits(self, sequence: Sequence) -> bool:
         tokens, state = sequence.tokens, sequence.state
-        needed = len(tokens) - len(state.tokens) if state else self._cache.needed(tokens)
+        needed = len(tokens) - len(state.tokens) if state else self._cache.needed(tokens, sequence.reusable)
         # One cell more for each that runs, so that what just fits does not have to pause in the next step.
         promised = len(self._writing) + sum(one.unread + 1 for one in self._reading)
         return needed < self._cache.available - promised
@@ -80,7 +80,7 @@ class Turns:
         if sequence.state is None:
             while not self._cache.has_number:
                 self._pause(self._youngest())
-            sequence.state = self._cache.begin(sequence.tokens)
+            sequence.state = self._cache.begin(sequence.tokens, sequence.reusable)
         sequence.read = len(sequence.state.tokens)
         if sequence.job is not None and not sequence.written and sequence not in self._begun:
             sequence.job.cached_tokens = sequence.read
@@ -108,12 +108,13 @@ class Turns:
             # One that was younger may have paused for the ones before it.
             if sequence not in self._reading or not self._room(sequence, taken + most, bool(rows)):
                 continue
-            rows.append(Row(sequence, sequence.take(most), wanted=not sequence.unread))
+            tokens = sequence.take(most)
+            rows.append(Row(sequence, tokens, sequence.wanted(len(tokens))))
             taken += most
             if sequence in self._long:
                 allowance -= most
         for row in rows:
-            if row.wanted:
+            if not row.sequence.unread:
                 self._reading.remove(row.sequence)
                 self._long.discard(row.sequence)
                 self._writing.append(row.sequence)

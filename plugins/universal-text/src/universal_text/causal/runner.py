@@ -49,6 +49,8 @@ class SoloRunner:
             logits = self._forward(row)
         except RuntimeError as error:  # torch's own, out of memory among them
             return error
+        if row.wanted > 1:
+            return logits[0, -row.wanted :]
         return logits[0, -1] if row.wanted else None
 
     @torch.inference_mode()
@@ -56,4 +58,7 @@ class SoloRunner:
         sequence = row.sequence
         if sequence.state is None:
             sequence.state = self._inputs.begin(sequence)
-        return self._model(**self._inputs.of(row)).logits  # type: ignore[no-any-return]
+        inputs = self._inputs.of(row)
+        if row.wanted > 1 and "logits_to_keep" in inputs:
+            inputs = {**inputs, "logits_to_keep": row.wanted}
+        return self._model(**inputs).logits  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ A draw takes one number from the answer's own generator and turns it into a toke
 distribution. So a seed gives the same text on every device, and whatever else runs beside it.
 """
 
+import math
 import random
 
 import numpy
@@ -22,6 +23,8 @@ from torch import Tensor
 from universal_core.conversation import Choice, Constraint, Sampling
 
 _HEAD = 1024
+# Rows of a prompt whose log-probabilities are worked out together: at 150,000 tokens they take 40 MB.
+_PART = 64
 
 
 class Sampler:
@@ -45,6 +48,11 @@ class Sampler:
             self._constraint.accept(token)
         return self._report(logits, token)
 
+    def score(self, logits: Tensor, tokens: list[int]) -> list[Choice]:
+        """Return each of ``tokens`` with its log-probability by its row of raw ``logits``, ``[tokens, vocabulary]``."""
+        parts = [(logits[at : at + _PART], tokens[at : at + _PART]) for at in range(0, len(tokens), _PART)]
+        return [choice for part, its in parts for choice in report(part.float(), its, self._sampling.logprobs or 0)]
+
     def _draw(self, logits: Tensor) -> int:
         if self._sampling.greedy:
             return int(logits.argmax())
@@ -53,9 +61,7 @@ class Sampler:
     def _report(self, logits: Tensor, token: int) -> Choice:
         if self._sampling.logprobs is None:
             return Choice(token)
-        logprobs = logits.log_softmax(-1)
-        values, tokens = logprobs.topk(min(self._sampling.logprobs, logits.numel()))
-        return Choice(token, float(logprobs[token]), tuple(zip(tokens.tolist(), values.tolist(), strict=True)))
+        return report(logits[None], [token], self._sampling.logprobs)[0]
 
     def _penalise(self, logits: Tensor) -> Tensor:
         sampling = self._sampling
@@ -96,6 +102,22 @@ class Sampler:
             self._seen[token] = True
         if self._counts is not None:
             self._counts[token] += 1
+
+
+def report(logits: Tensor, tokens: list[int], count: int) -> list[Choice]:
+    """Return each token with its natural log-probability by its row of ``[tokens, vocabulary]``, and the ``count`` best.
+
+    What a model can read and never write has none: some have such tokens for the places of pictures.
+    """
+    size = logits.shape[-1]
+    logprobs = logits.log_softmax(-1)
+    best = logprobs.topk(min(count, size))
+    own = logprobs.gather(-1, torch.tensor(tokens, device=logits.device).clamp(max=size - 1)[:, None])[:, 0]
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [
+        Choice(token, value if token < size else -math.inf, tuple(zip(*pair, strict=True)))
+        for token, value, pair in zip(tokens, own.tolist(), pairs, strict=True)
+    ]
 
 
 def rule_out(logits: Tensor, mask: bytes | None) -> Tensor:

@@ -55,7 +55,7 @@ class Scheduler:
                 break
             tokens = self._reading.popleft().take(portion)
             room -= len(tokens)
-            rows.append(Row(sequence, tokens, wanted=not sequence.unread))
+            rows.append(Row(sequence, tokens, sequence.wanted(len(tokens))))
             if sequence.unread:
                 self._reading.append(sequence)
             else:
