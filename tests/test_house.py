@@ -31,7 +31,7 @@ router
 explain runtime
 http media archive gallery pictures pytorch repositories
 conversation sources openai testing
-vision
+anthropic vision
 app
 serve
 cli
@@ -41,7 +41,7 @@ PLACE = {name: line for line, names in enumerate(ORDER.split("\n")) for name in 
 
 # These libraries stay where they are: everything else is written without knowing them.
 ONLY_IN = {
-    "starlette": {"http", "openai", "vision", "app"},
+    "starlette": {"http", "openai", "anthropic", "vision", "app"},
     "hypercorn": {"serve"},
     "pluggy": {"hookspecs", "plugins"},
     "click": {"cli"},

@@ -119,7 +119,9 @@ from universal_core.options import (
     AdaptersOption,
     DeviceOption,
     DtypeOption,
+    ReasoningFormatOption,
     ThreadsOption,
+    ToolFormatOption,
     TrustRemoteCodeOption,
 )
 
@@ -206,6 +208,7 @@ __all__ = [
     "Preview",
     "Progress",
     "Reasoning",
+    "ReasoningFormatOption",
     "Request",
     "RerankRequest",
     "RerankResult",
@@ -223,6 +226,7 @@ __all__ = [
     "Text",
     "TextPart",
     "ThreadsOption",
+    "ToolFormatOption",
     "TokenAlternative",
     "TokenLogprob",
     "TokenizeRequest",

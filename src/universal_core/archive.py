@@ -143,7 +143,9 @@ class Archive:
                     "(server.max_body_bytes); begin a new one",
                     param="previous_response_id",
                 )
-            database.execute(f"{_CHAIN} UPDATE answer SET used = ? WHERE id IN (SELECT id FROM chain)", (id, time.time()))
+            database.execute(
+                f"{_CHAIN} UPDATE answer SET used = ? WHERE id IN (SELECT id FROM chain)", (id, time.time())
+            )
             items = database.execute(
                 f"{_CHAIN} SELECT item.id, item.body, item.written FROM chain JOIN item ON item.answer = chain.id "
                 "ORDER BY depth DESC, position",
@@ -152,7 +154,7 @@ class Archive:
             return [Item(name, body, bool(written)) for name, body, written in items]
 
     def written(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Return the items that models wrote under these ids, without those that are not there. Raises StorageFailed."""
+        """Return the items that models wrote under these ids, but for those that are missing. Raises StorageFailed."""
         with self._opened() as database:
             query = "SELECT body FROM item WHERE id = ? AND written LIMIT 1"
             rows = {id: database.execute(query, (id,)).fetchone() for id in ids}

@@ -5,6 +5,7 @@ Each class is one row of the documented error table: its HTTP status, OpenAI's `
     UniversalError
     ├── BadRequest                  400  the request is at fault; ``param`` names the field
     │   ├── UnsupportedField        400  a known field that this model cannot honour
+    │   ├── PreviousResponseNotFound 400 the response to go on from is not there, or one before it
     │   ├── ContextLengthExceeded   400  prompt and answer do not fit into the model's context
     │   └── ContentPolicyViolation  400  what the model made is not to be shown, by its own safety checker
     ├── Unauthorized                401  no key, or a wrong one
@@ -75,6 +76,12 @@ class UnsupportedField(BadRequest):
     """A field of the API that this model cannot honour; it is refused because dropping it would change the answer."""
 
     code = "unsupported_field"
+
+
+class PreviousResponseNotFound(BadRequest):
+    """The response that a conversation is to go on from is not there, or one before it."""
+
+    code = "previous_response_not_found"
 
 
 class ContextLengthExceeded(BadRequest):

@@ -31,6 +31,21 @@ TrustRemoteCodeOption = Annotated[
 ]
 """Whether code that is no part of an installed library may run."""
 
+ReasoningFormatOption = Annotated[
+    str,
+    Meta(
+        description="Form of the model's thoughts: auto, none, think, magistral, granite, harmony, seed, cohere, gemma, "
+        "apertus or kimi-vl; auto tells by its template and its special tokens."
+    ),
+]
+"""How a model writes what it thinks."""
+
+ToolFormatOption = Annotated[
+    str,
+    Meta(description="Form of the model's calls of tools: auto, none or a format's name; auto tells by its template."),
+]
+"""How a model writes calls."""
+
 
 class AdapterPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an adapter is, and how strongly it acts: 1 as it was trained, 0 not at all."""

@@ -40,7 +40,9 @@ SERVER = (
     "universal_core.vision.regions",
     "universal_core.vision.embeddings",
     "universal_core.vision.predictions",
+    "universal_core.anthropic.messages",
     "universal_core.openai.completions",
+    "universal_core.openai.responses",
     "universal_core.openai.chat",
 )
 COMMANDS = (

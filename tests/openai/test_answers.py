@@ -21,10 +21,11 @@ from universal_core.messages import (
     TokenAlternative,
     TokenLogprob,
     ToolCall,
+    Truncated,
     Usage,
 )
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
-from universal_core.openai.completions import Completion, CompletionChunks, CompletionLogprobs
+from universal_core.openai.completion_answers import Completion, CompletionChunks, CompletionLogprobs, choices_of, ranked
 from universal_core.openai.embeddings import Embeddings
 from universal_core.openai.generation import Stamp, UsageBody
 
@@ -116,7 +117,24 @@ def test_calls_of_tools_are_put_together_from_their_pieces() -> None:
 
 def test_thinking_is_apart_from_the_answer() -> None:
     (choice,) = whole([Reasoning(text="hm"), Reasoning(text="m"), Text(text="yes"), Finish(reason="stop")]).choices
-    assert (choice.message.content, choice.message.reasoning_content) == ("yes", "hmm")  # type: ignore[attr-defined]
+    message = choice.message
+    assert (message.content, message.reasoning_content, message.reasoning) == ("yes", "hmm", "hmm")  # type: ignore[attr-defined]
+
+
+def test_thoughts_are_counted_among_the_tokens_of_the_answer() -> None:
+    usage = whole([Text(text="x"), Usage(prompt_tokens=1, completion_tokens=9, reasoning_tokens=7)]).usage
+    assert usage is not None
+    assert usage.completion_tokens_details is not None
+    assert (usage.completion_tokens, usage.completion_tokens_details.reasoning_tokens) == (9, 7)
+
+
+def test_turns_that_were_left_out_are_told_of_in_the_answer_and_in_the_first_chunk() -> None:
+    events = [Truncated(messages=3), Text(text="x"), Finish(reason="stop")]
+    assert whole(events).truncation == {"dropped_messages": 3}  # type: ignore[attr-defined]
+    first, *others = chunked(events[:1], events[1:], n=2)
+    assert first.truncation == {"dropped_messages": 3}  # type: ignore[attr-defined]
+    assert not any("truncation" in (chunk.model_extra or {}) for chunk in others)
+    assert "truncation" not in (whole(events[1:]).model_extra or {})
 
 
 def test_an_answer_without_text_is_empty_and_not_absent() -> None:
@@ -191,7 +209,8 @@ def test_calls_of_tools_come_in_pieces_that_clients_put_together() -> None:
 
 def test_thinking_and_logprobs_are_streamed_in_the_official_shape() -> None:
     chunks = chunked([Reasoning(text="hm"), Text(text="é", logprobs=(TOKEN,))], logprobs=True)
-    assert chunks[1].choices[0].delta.reasoning_content == "hm"  # type: ignore[attr-defined]
+    delta = chunks[1].choices[0].delta
+    assert (delta.reasoning_content, delta.reasoning) == ("hm", "hm")  # type: ignore[attr-defined]
     logprobs = chunks[2].choices[0].logprobs
     assert logprobs is not None
     assert [token.token for token in logprobs.content or []] == ["é"]
@@ -215,9 +234,43 @@ def test_completions_are_read_by_the_official_client() -> None:
 
 
 def test_logprobs_of_completions_are_lists_side_by_side() -> None:
-    found = CompletionLogprobs.of([TOKEN, TOKEN], 4)
-    assert (found.tokens, found.token_logprobs, found.text_offset) == (["é", "é"], [-0.5, -0.5], [4, 5])
-    assert found.top_logprobs == [{"é": -0.5, "�": -2}] * 2
+    found, end = CompletionLogprobs.of([Text(text="éé", logprobs=(TOKEN, TOKEN))], 4)
+    assert (found.tokens, found.token_logprobs, found.text_offset, end) == (["é", "é"], [-0.5, -0.5], [4, 5], 6)
+    assert found.top_logprobs == [{"é": -0.5, "bytes:\\xc3": -2}] * 2
+
+
+def part(data: bytes, logprob: float | None = -1.0) -> TokenLogprob:
+    return TokenLogprob(token=data.decode(errors="replace"), data=data, logprob=logprob)
+
+
+def test_a_part_of_a_character_is_told_as_bytes_and_begins_where_the_character_does() -> None:
+    parts = [part(data) for data in (b"a", b"\xf0\x9f", b"\x98\x80", b"b")]
+    found, end = CompletionLogprobs.of([Text(text="a😀b", logprobs=tuple(parts))])
+    assert found.tokens == ["a", "bytes:\\xf0\\x9f", "bytes:\\x98\\x80", "b"]
+    assert (found.text_offset, end) == ([0, 1, 1, 2], 3)
+
+
+def test_the_first_token_of_a_prompt_has_no_logprob_and_one_before_its_text_no_place() -> None:
+    events = [Text(text="", logprobs=(part(b"<s>", None),)), Text(text="hi!", logprobs=(part(b"hi"), part(b"!")))]
+    found, _ = CompletionLogprobs.of(events)
+    assert (found.token_logprobs, found.text_offset) == ([None, -1, -1], [0, 0, 2])
+    assert found.top_logprobs == [None, {"hi": -1}, {"!": -1}]
+
+
+def test_the_best_answers_are_those_with_the_highest_logprob_per_token() -> None:
+    def told(index: int, *logprobs: float) -> Text:
+        tokens = tuple(part(b"x", value) for value in logprobs)
+        return Text(text="x" * len(tokens), index=index, logprobs=tokens)
+
+    events = [told(0, -1.0), told(1, -3.0), told(2, -0.5, -0.7), told(1, -0.2), Finish(reason="length", index=2), USAGE]
+    assert ranked(events, 4, echo=False) == [2, 0, 1, 3]
+    choices = choices_of(events, 6, [2, 0], logprobs=False)
+    assert [(one.index, one.text, one.finish_reason, one.logprobs) for one in choices] == [
+        (6, "xx", "length", None),
+        (7, "x", "stop", None),
+    ]
+    prompt = Usage(prompt_tokens=1)
+    assert ranked([told(0, -9.0, -1.0), told(1, -9.0, -0.5, -0.5), prompt], 2, echo=True) == [1, 0]
 
 
 def test_a_whole_completion_is_read_by_the_official_client() -> None:

@@ -21,6 +21,7 @@ from universal_core.gallery import Gallery
 from universal_core.messages import GenerateImageRequest, Notice, Picture
 from universal_core.openai.image_answers import ImageEvents, Shelf, whole_answer
 from universal_core.openai.image_bodies import SEEDS, EditBody
+from universal_core.openai.naming import naming
 from universal_core.runtime import Runtime
 from universal_core.testing.png import texts_of
 
@@ -215,7 +216,7 @@ def test_what_a_model_says_of_a_picture_is_said_of_the_field_that_the_client_use
     fields: dict[str, Any], told: str | None, named: str | None
 ) -> None:
     found = msgspec.convert({"prompt": "a cat", **fields}, EditBody)
-    with pytest.raises(UnsupportedField) as caught, found.naming():
+    with pytest.raises(UnsupportedField) as caught, naming(found.named):
         raise UnsupportedField(f"{told}: it is of no use", param=told)
     assert (caught.value.param, caught.value.message) == (named, f"{named}: it is of no use")
 

@@ -3,12 +3,23 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 
 from universal_core.errors import BadRequest
 from universal_core.http import decode
-from universal_core.messages import AudioPart, ChatMessage, Finish, ImagePart, Text, TextPart, ToolCall, ToolInvocation
+from universal_core.messages import (
+    AudioPart,
+    ChatMessage,
+    Finish,
+    ImagePart,
+    Reasoning,
+    Text,
+    TextPart,
+    ToolCall,
+    ToolInvocation,
+)
 from universal_core.openai.chat import ChatBody
 from universal_core.openai.chat_answers import ChatCompletion as Answer
 from universal_core.openai.generation import Stamp
@@ -26,7 +37,7 @@ def message(**turn: Any) -> ChatMessage:
     return found
 
 
-@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
 def test_a_turn_is_words_of_a_role(role: str) -> None:
     assert message(role=role, content="hi") == ChatMessage(role=role, content=(TextPart(text="hi"),))  # type: ignore[arg-type]
 
@@ -67,8 +78,24 @@ def test_a_tools_answer_follows_the_call_that_it_answers() -> None:
     assert found[2] == ChatMessage(role="tool", content=(TextPart(text="42"),), tool_call_id="call_1")
 
 
+@pytest.mark.parametrize("content", [None, [], ""])
+def test_a_turn_of_calls_may_say_nothing_and_a_tool_may_answer_with_nothing(content: Any) -> None:
+    assert message(role="assistant", content=content, tool_calls=[CALL]).tool_calls == (INVOCATION,)
+    assert message(role="tool", content=content, tool_call_id="call_1").text == ""
+    assert message(role="assistant", content="").text == ""
+
+
+def test_calls_put_together_from_a_stream_may_keep_their_place() -> None:
+    assert message(role="assistant", tool_calls=[{"index": 0, **CALL}]).tool_calls == (INVOCATION,)
+
+
 def test_what_an_assistant_thought_or_refused_is_kept() -> None:
-    assert message(role="assistant", content="yes", reasoning_content="hmm").reasoning == "hmm"
+    for fields in (
+        {"reasoning_content": "hmm"},
+        {"reasoning": "hmm"},
+        {"reasoning": "hmm", "reasoning_content": "hmm"},
+    ):
+        assert message(role="assistant", content="yes", **fields).reasoning == "hmm"
     assert message(role="assistant", content=None, refusal="no").text == "no"
     assert message(role="assistant", content=[{"type": "refusal", "refusal": "no"}]).text == "no"
 
@@ -81,9 +108,20 @@ def test_what_an_assistant_thought_or_refused_is_kept() -> None:
         ({"role": "assistant"}, "messages[0].content", "required where there are no tool_calls"),
         ({"role": "assistant", "tool_calls": []}, "messages[0].content", "required where there are no tool_calls"),
         ({"role": "tool", "content": "42"}, "messages[0].tool_call_id", "required for role tool"),
-        ({"role": "tool", "tool_call_id": "1"}, "messages[0].content", "required for role tool"),
-        ({"role": "user", "content": []}, "messages[0].content", "length >= 1"),
+        ({"role": "user", "content": []}, "messages[0].content", "required for role user"),
+        ({"role": "assistant", "content": []}, "messages[0].content", "required where there are no tool_calls"),
         ({"role": "function", "name": "f", "content": "x"}, "messages[0].role", "expected one of assistant"),
+        (
+            {"role": "assistant", "content": "a", "reasoning": "b", "reasoning_content": "c"},
+            "messages[0].reasoning",
+            "two names of one text",
+        ),
+        (
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+            "messages[0].function_call",
+            "send the call in tool_calls",
+        ),
+        ({"role": "assistant", "content": "a", "audio": {"id": "b"}}, "messages[0].audio", "no spoken answers"),
         (
             {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]},
             "messages[0].tool_calls[0].id",
@@ -117,18 +155,13 @@ def test_calls_belong_to_the_assistant_alone() -> None:
 
 def test_an_answer_of_the_official_client_can_be_sent_back_as_a_turn() -> None:
     events = [
+        Reasoning(text="hmm"),
         Text(text="well"),
         ToolCall(position=0, id="call_1", name="f", arguments='{"a": 1}'),
         Finish(reason="tool_calls"),
     ]
-    wire = json.loads(msgspec_json(Answer.of(Stamp.new("chatcmpl", "m"), events, 1, logprobs=False)))
+    wire = json.loads(msgspec.json.encode(Answer.of(Stamp.new("chatcmpl", "m"), events, 1, logprobs=False)))
     parsed: ChatCompletionMessage = ChatCompletion.model_validate(wire).choices[0].message
     for turn in (parsed.model_dump(), parsed.model_dump(exclude_none=True), wire["choices"][0]["message"]):
         found = message(**turn)
-        assert (found.text, found.tool_calls) == ("well", (INVOCATION,))
-
-
-def msgspec_json(value: object) -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(value)
+        assert (found.text, found.reasoning, found.tool_calls) == ("well", "hmm", (INVOCATION,))

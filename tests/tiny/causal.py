@@ -3,7 +3,7 @@
 Each ``make_*`` writes a complete model folder and returns its path.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -91,26 +91,43 @@ def make_gpt2(path: Path, **changes: Any) -> Path:
     return _save(path, GPT2LMHeadModel, config, tokenizer)
 
 
-def make_scripted(path: Path, pieces: Sequence[str], *, chat_template: str | None = CHAT_TEMPLATE) -> Path:
+def make_scripted(
+    path: Path,
+    pieces: Sequence[str],
+    *,
+    chat_template: str | None = CHAT_TEMPLATE,
+    others: Mapping[str, Sequence[str]] = {},
+) -> Path:
     """Write a model that answers every chat with ``pieces``, a token each, at temperature 1 too.
 
     Embeddings are one-hot, the blocks add nothing, and the output layer is the table of next tokens. So the
     pieces must differ from one another. The answer begins after the last token of a generation prompt, and
-    anything outside the script is followed by the end.
+    anything outside the script is followed by the end. ``others`` are further scripts by the piece that each follows,
+    for templates that end some of their prompts with it.
     """
-    return make_scripted_tokens(path, pieces, chat_template=chat_template)
+    asides = [piece for start, script in others.items() for piece in (start, *script)]
+    tokenizer, chain = scripted_chain(pieces, chat_template, asides)
+    ids = [tokenizer.convert_tokens_to_ids([start, *script]) for start, script in others.items()]
+    return _save_chains(path, tokenizer, chain, *([*found, tokenizer.eos_token_id] for found in ids))
 
 
 def make_scripted_tokens(
     path: Path, pieces: Sequence[str | bytes], *, chat_template: str | None = CHAT_TEMPLATE
 ) -> Path:
     """Write a scripted model some of whose pieces are single bytes, to split characters between tokens."""
-    return _save_chain(path, *scripted_chain(pieces, chat_template))
+    return _save_chains(path, *scripted_chain(pieces, chat_template))
 
 
-def scripted_chain(pieces: Sequence[str | bytes], chat_template: str | None) -> tuple[Any, list[int]]:
-    """Return the tokenizer of a scripted model, and the tokens that follow one another from prompt to end."""
-    words = [piece for piece in pieces if isinstance(piece, str)]
+def scripted_chain(
+    pieces: Sequence[str | bytes], chat_template: str | None, asides: Sequence[str] = ()
+) -> tuple[Any, list[int]]:
+    """Return the tokenizer of a scripted model, and the tokens that follow one another from prompt to end.
+
+    ``asides`` are further pieces that the tokenizer knows.
+    """
+    words = [piece for piece in (*pieces, *asides) if isinstance(piece, str)]
+    if len(set(words)) != len(words):
+        raise ValueError("the pieces of a script must differ: the model knows only the last token")
     tokenizer = byte_level_tokenizer(pieces=words, chat_template=chat_template, context=2048)
     ids = [_byte_id(tokenizer, p) if isinstance(p, bytes) else tokenizer.convert_tokens_to_ids(p) for p in pieces]
     if len(set(ids)) != len(ids):
@@ -132,7 +149,7 @@ def _letter(byte: int) -> str:
     return chr(byte) if byte in visible else chr(256 + [b for b in range(256) if b not in visible].index(byte))
 
 
-def _save_chain(path: Path, tokenizer: Any, chain: Sequence[int], width: int = 512) -> Path:
+def _save_chains(path: Path, tokenizer: Any, *chains: Sequence[int], width: int = 512) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -151,7 +168,7 @@ def _save_chain(path: Path, tokenizer: Any, chain: Sequence[int], width: int = 5
     model = LlamaForCausalLM(config)
     table = torch.zeros(size, width)
     table[tokenizer.eos_token_id] = 0.01
-    for token, following in pairwise(chain):
+    for token, following in (pair for chain in chains for pair in pairwise(chain)):
         table[:, token] = 0
         table[following, token] = 1
     with torch.no_grad():
@@ -184,8 +201,12 @@ def _make(path: Path, config_class: Any, model_class: Any, special: dict[str, An
 
 
 def _tokenizer(changes: dict[str, Any]) -> Any:
-    """Return the tokenizer; ``chat_template`` among the changes is its own, not the configuration's."""
-    return byte_level_tokenizer(chat_template=changes.pop("chat_template", CHAT_TEMPLATE))
+    """Return the tokenizer; ``chat_template``, ``pieces`` and ``begins`` among the changes are its own."""
+    return byte_level_tokenizer(
+        chat_template=changes.pop("chat_template", CHAT_TEMPLATE),
+        pieces=changes.pop("pieces", ()),
+        begins=changes.pop("begins", False),
+    )
 
 
 def _ids(tokenizer: Any) -> dict[str, int]:

@@ -35,10 +35,18 @@ For each call return <tool_call>{"name": ..., "arguments": ...}</tool_call><|im_
 
 
 def byte_level_tokenizer(
-    size: int = 400, *, pieces: Iterable[str] = (), chat_template: str | None = CHAT_TEMPLATE, context: int = 512
+    size: int = 400,
+    *,
+    pieces: Iterable[str] = (),
+    chat_template: str | None = CHAT_TEMPLATE,
+    context: int = 512,
+    begins: bool = False,
 ) -> Any:
-    """Return a byte-level BPE tokenizer, which can write any text; each of ``pieces`` becomes one token."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    """Return a byte-level BPE tokenizer, which can write any text; each of ``pieces`` becomes one token.
+
+    Where it ``begins``, it puts a token before every text.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
@@ -51,6 +59,8 @@ def byte_level_tokenizer(
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
+    if begins:
+        tokenizer.post_processor = processors.TemplateProcessing(single=f"{END} $A", special_tokens=[(END, 0)])
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END, eos_token=TURN_END, pad_token=PAD, model_max_length=context
     )

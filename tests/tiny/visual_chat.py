@@ -4,6 +4,7 @@ Each ``make_*`` writes a complete model folder and returns its path.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,22 @@ def chat_template(place: str) -> str:
     return CHAT_TEMPLATE.replace(text, "{{ part.text }}{% elif part.type == 'image' %}" + place + "{% endif %}")
 
 
-def make_llava(path: Path, *, template: str | None = chat_template("<image>"), **changes: Any) -> Path:
-    """Write a LLaVA: the patches of a CLIP stand in the place of tokens of a Llama."""
+def make_llava(
+    path: Path,
+    *,
+    template: str | None = chat_template("<image>"),
+    pieces: Sequence[str] = (),
+    begins: bool = False,
+    **changes: Any,
+) -> Path:
+    """Write a LLaVA: the patches of a CLIP stand in the place of tokens of a Llama.
+
+    ``pieces`` are further special tokens; where it ``begins``, the tokenizer puts a token before every text.
+    """
     from transformers import CLIPImageProcessorPil, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 
-    tokenizer = _tokenizer({"image_token": "<image>"})
+    special = {"image_token": "<image>", **{f"piece_{at}": piece for at, piece in enumerate(pieces)}}
+    tokenizer = _tokenizer(special, begins=begins)
     config = LlavaConfig(
         vision_config={"model_type": "clip_vision_model", **_CLIP, "image_size": 32, "patch_size": 8},
         text_config=_text(tokenizer, "llama", **changes),
@@ -366,11 +378,11 @@ def _make_idefics(path: Path, name: str, config_class: Any, model_class: Any) ->
     return _name_processor(path, f"{name}Processor", image_seq_len=4)
 
 
-def _tokenizer(special: dict[str, str], *, template: str | None = None) -> Any:
+def _tokenizer(special: dict[str, str], *, template: str | None = None, begins: bool = False) -> Any:
     """Return a tokenizer with further special tokens by name."""
     from transformers import PreTrainedTokenizerFast
 
-    plain = byte_level_tokenizer(chat_template=None, context=_CONTEXT)
+    plain = byte_level_tokenizer(chat_template=None, context=_CONTEXT, begins=begins)
     return PreTrainedTokenizerFast(
         tokenizer_object=plain.backend_tokenizer,
         bos_token=END,

@@ -121,14 +121,10 @@ class ConversationBody(Wire, frozen=True, kw_only=True, dict=True):
         return {"continue_final_message": True} if self.conversation.opens else {}
 
     def effort(self) -> str | None:
-        """Return the ChatRequest's reasoning_effort; a model that must think thinks as it usually does."""
-        asked = self.output_config.effort if self.output_config else None
-        match self.thinking:
-            case DoesNotThink():
-                return "none"
-            case Thinks():
-                return asked or "medium"
-        return asked
+        """Return the ChatRequest's reasoning_effort; where there is no thinking, effort says nothing."""
+        if isinstance(self.thinking, DoesNotThink):
+            return "none"
+        return self.output_config.effort if self.output_config else None
 
     def form(self) -> ResponseFormat | None:
         """Return the form of the answer, where one is asked for. Raises BadRequest for two."""

@@ -3,7 +3,8 @@
 from universal_core.conversation.answer import Answer
 from universal_core.conversation.constraint import Constraint, Grammar
 from universal_core.conversation.detokenize import Detokenizer
-from universal_core.conversation.dialect import Dialect, PlainDialect
+from universal_core.conversation.dialect import Dialect, TaggedDialect
+from universal_core.conversation.dialects import dialect_of
 from universal_core.conversation.engine import Engine, Row, Runner, Scheduler
 from universal_core.conversation.job import Job, Sampler, Sequence, job_of
 from universal_core.conversation.language_model import LanguageModel
@@ -13,7 +14,7 @@ from universal_core.conversation.prompt import Prompter
 from universal_core.conversation.sampling import Choice, Sampling
 from universal_core.conversation.settings import context_asked, room_for, sampling_of
 from universal_core.conversation.stops import StopMatcher
-from universal_core.conversation.template import ChatTemplate
+from universal_core.conversation.template import ChatTemplate, configured_template
 from universal_core.conversation.vocabulary import Vocabulary
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "Grammar",
     "Job",
     "LanguageModel",
-    "PlainDialect",
     "PlainTurn",
     "Prompter",
     "Row",
@@ -40,10 +40,13 @@ __all__ = [
     "Scheduler",
     "Sequence",
     "StopMatcher",
+    "TaggedDialect",
     "Thought",
     "TurnParser",
     "Vocabulary",
+    "configured_template",
     "context_asked",
+    "dialect_of",
     "job_of",
     "render_plain",
     "room_for",

@@ -28,7 +28,8 @@ class Sequence:
 
     The first ``read`` of them have been handed to the model. ``state`` belongs to the runner, which keeps there what
     it knows of the tokens read so far. ``scores`` are there where the answer repeats its prompt with log-probabilities.
-    ``further_ends`` are tokens that end this answer, beside those that end any.
+    ``further_ends`` are tokens that end this answer, beside those that end any. ``adapter`` is the one that it is
+    written with, None for the model alone.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Sequence:
     ) -> None:
         self.job: Job | None = None
         self.state: Any = None
+        self.adapter: str | None = None
         self.scores: PromptScores | None = None
         self.further_ends: Container[int] = ()
         self.tokens = list(prompt)
@@ -46,6 +48,11 @@ class Sequence:
         self._answer = answer
         self._limit = limit
         self._ends = ends
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """How many of the tokens that were written belong to thoughts."""
+        return self._answer.reasoning_tokens
 
     @property
     def unread(self) -> int:
@@ -131,7 +138,12 @@ class Job:
     def usage(self) -> Usage:
         """Return the tokens read and written; the prompt counts once, however many answers there are."""
         written = sum(sequence.written for sequence in self.sequences)
-        return Usage(prompt_tokens=self.prompt_tokens, completion_tokens=written, cached_tokens=self.cached_tokens)
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=written,
+            cached_tokens=self.cached_tokens,
+            reasoning_tokens=sum(sequence.reasoning_tokens for sequence in self.sequences),
+        )
 
 
 def job_of(sequence: Sequence) -> Job:

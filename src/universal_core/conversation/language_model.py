@@ -4,20 +4,26 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from universal_core.conversation.answer import Answer
+from universal_core.conversation.budget import ThinkingBudget
 from universal_core.conversation.constraint import Constraint
-from universal_core.conversation.dialect import Dialect, PlainDialect
+from universal_core.conversation.dialect import Dialect, TaggedDialect
 from universal_core.conversation.engine import Engine
+from universal_core.conversation.fill import Filler
 from universal_core.conversation.forms import grammar_of
 from universal_core.conversation.grammars import Grammars
 from universal_core.conversation.job import Job, Sequence
 from universal_core.conversation.plain import PLAIN_STOPS
 from universal_core.conversation.prompt import Prompter
 from universal_core.conversation.sampling import Sampling
+from universal_core.conversation.scores import PromptScores
 from universal_core.conversation.settings import room_for, sampling_of
+from universal_core.conversation.truncation import ChatReader
 from universal_core.conversation.vocabulary import Vocabulary
 from universal_core.errors import BadRequest
 from universal_core.messages import (
@@ -36,7 +42,7 @@ from universal_core.messages import (
 
 Value = TypeVar("Value")
 
-_TAIL = 16
+_TAIL = 48
 
 
 class LanguageModel(ABC):
@@ -50,7 +56,8 @@ class LanguageModel(ABC):
         self, vocabulary: Vocabulary, prompter: Prompter, defaults: dict[str, Any], dialect: Dialect | None = None
     ) -> None:
         self._vocabulary = vocabulary
-        self._dialect = dialect or PlainDialect()
+        self._dialect = dialect or TaggedDialect(vocabulary)
+        prompter.ending = self._dialect.ending
         self._grammars = Grammars(vocabulary)
         self._prompter = prompter
         self._defaults = defaults
@@ -72,19 +79,19 @@ class LanguageModel(ABC):
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Yield the assistant's next turn."""
+        request = self._dialect.told(request)
         stops = request.stop if self._prompter.has_template else (*request.stop, *PLAIN_STOPS)
-        begin = partial(self._begin_all, request, partial(self._prompter.read_chat, request), stops, "messages")
-        async with aclosing(self._write(request, begin)) as events:
+        reader = ChatReader(self._prompter.read_chat, request)
+        continues = bool(request.chat_template_kwargs.get("continue_final_message"))
+        begin = partial(self._begin_all, request, reader.read, stops, "messages", continues=continues)
+        async with aclosing(self._write(request, begin, reader.news)) as events:
             async for event in events:
                 yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """Yield what follows the prompt, after the prompt itself where ``echo`` asks for it."""
-        if request.echo and request.logprobs is not None:
-            raise BadRequest("echo cannot be combined with logprobs on this model", param="echo")
-        read = partial(self._prompter.read_text, request.prompt)
-        begin = partial(self._begin_all, request, read, request.stop, "prompt", continues=True)
-        async with aclosing(self._write(request, begin, echo=request.echo)) as events:
+        begin = partial(self._begin_completion, request)
+        async with aclosing(self._write(request, begin, partial(self._echo, request))) as events:
             async for event in events:
                 yield event
 
@@ -114,29 +121,64 @@ class LanguageModel(ABC):
         return await asyncio.to_thread(work)
 
     async def _write(
-        self, request: GenerationRequest, begin: Callable[[int], list[Sequence]], *, echo: bool = False
+        self,
+        request: GenerationRequest,
+        begin: Callable[[int], list[Sequence]],
+        before: Callable[[], list[Event]],
     ) -> AsyncGenerator[Event, None]:
+        """Yield what ``before`` returns when the answers are begun, then the answers."""
         engine, context = await self._engine_for(request)
         answers = await self._prepare(request, partial(begin, context))
-        prompt = answers[0].tokens
-        if echo:
-            given = getattr(request, "prompt", None)
-            shown = given if isinstance(given, str) else self._vocabulary.decode(prompt)
-            for index in range(request.n):
-                yield Text(text=shown, index=index)
-        if request.max_tokens == 0:
+        count = len(answers[0].tokens)
+        for event in before():
+            yield event
+        if request.max_tokens == 0 and answers[0].scores is None:
             for index in range(request.n):
                 yield Finish(reason="length", index=index)
-            yield Usage(prompt_tokens=len(prompt))
+            yield Usage(prompt_tokens=count)
             return
-        async with aclosing(engine.stream(Job(answers, len(prompt)))) as events:
+        async with aclosing(engine.stream(Job(answers, count))) as events:
             async for event in events:
                 yield event
+
+    def _begin_completion(self, request: CompletionRequest, context: int) -> list[Sequence]:
+        """Begin the answers to a prompt, which are a part of the same text."""
+        filler = self._filler if request.suffix else None
+        if filler and request.echo and request.logprobs is not None:
+            raise BadRequest("suffix cannot be combined with echo and logprobs; leave one of them out", param="suffix")
+
+        def read(context: int) -> list[int]:
+            prompt, suffix = request.prompt, request.suffix or ""
+            return filler.read(prompt, suffix) if filler else self._prompter.read_text(prompt)
+
+        answers = self._begin_all(request, read, request.stop, "prompt", context, continues=True)
+        scored = request.echo and request.logprobs is not None
+        prompt = answers[0].tokens
+        scores = PromptScores(self._vocabulary, list(prompt), self._shown(request)) if scored else None
+        for answer in answers:
+            answer.scores = scores
+            answer.further_ends = filler.ends if filler else ()
+        return answers
+
+    def _echo(self, request: CompletionRequest) -> list[Event]:
+        """Return the prompt as the beginning of each answer; with log-probabilities it comes when the model read it."""
+        if not request.echo or request.logprobs is not None:
+            return []
+        shown = self._shown(request)
+        return [Text(text=shown, index=index) for index in range(request.n)]
+
+    def _shown(self, request: CompletionRequest) -> str:
+        given = request.prompt
+        return given if isinstance(given, str) else self._vocabulary.decode(list(given))
+
+    @cached_property
+    def _filler(self) -> Filler:
+        return Filler(self._vocabulary)
 
     def _begin_all(
         self,
         request: GenerationRequest,
-        read: Callable[[], list[int]],
+        read: Callable[[int], list[int]],
         stops: tuple[str, ...],
         param: str,
         context: int,
@@ -147,27 +189,44 @@ class LanguageModel(ABC):
 
         ``continues`` says that an answer goes on with the text of its prompt.
         """
-        prompt = read()
+        prompt = read(context)
         if not prompt:
             raise BadRequest("the prompt is empty", param=param)
         limit = room_for(len(prompt), request.max_tokens, context, param)
-        before = prompt if continues else []
-        constraint = self._constraint(request, prompt)
+        before = [token for token in prompt if token >= 0] if continues else []
+        tail = self._tail(prompt)
+        constraint = self._constraint(request, tail)
         return [
             self._begin(
                 request,
                 prompt,
-                Answer(self._vocabulary, index=index, stops=stops, before=before),
+                Answer(self._vocabulary, index=index, stops=stops, before=before, **self._parsing(request, tail)),
                 limit,
                 constraint.copy() if constraint else None,
             )
             for index in range(request.n)
         ]
 
-    def _constraint(self, request: GenerationRequest, prompt: list[int]) -> Constraint | None:
+    def _parsing(self, request: GenerationRequest, tail: str) -> dict[str, Any]:
+        """Return how an answer is taken apart: what completes a text is nothing but content."""
+        if not isinstance(request, ChatRequest):
+            return {}
+        return {"parser": self._dialect.parser(request, tail), "markers": self._dialect.markers(request)}
+
+    def _constraint(self, request: GenerationRequest, tail: str) -> Constraint | None:
         form = grammar_of(request.response_format) if request.response_format else None
-        grammar = self._dialect.grammar(request, self._tail(prompt), form) if isinstance(request, ChatRequest) else form
-        return self._grammars.follow(grammar) if grammar else None
+        grammar = self._dialect.grammar(request, tail, form) if isinstance(request, ChatRequest) else form
+        kept = self._grammars.follow(grammar) if grammar else None
+        if not isinstance(request, ChatRequest) or request.thinking_budget is None:
+            return kept
+        end = self._dialect.thought_end(request, tail)
+        if end is None:
+            return kept
+        tokens = self._vocabulary.encode(end, special=False)
+        thoughts = self._parsing(replace(request, tools=()), tail)
+        return ThinkingBudget(
+            self._vocabulary, **thoughts, budget=request.thinking_budget, end=tokens, inner=kept
+        )
 
     def _tail(self, prompt: list[int]) -> str:
         """Return the end of a prompt, special tokens included: a turn may have begun there."""

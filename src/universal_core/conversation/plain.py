@@ -28,7 +28,13 @@ PLAIN_STOPS = ("\n\nUser:", "\n\nAssistant:", "\n\nTool:", "\nUser:", "\nAssista
 _HEADINGS = {"user": "User:\n", "assistant": "Assistant:\n", "tool": "Tool:\n", "system": "", "developer": ""}
 
 
-def render_plain(messages: Iterable[ChatMessage]) -> str:
-    """Return the conversation as text that ends where the assistant's next turn begins."""
-    turns = [_HEADINGS[message.role] + message.text.strip() for message in messages]
-    return "\n\n".join([*turns, "Assistant:\n"])
+def render_plain(messages: Iterable[ChatMessage], *, opens: bool = True, continues: bool = False) -> str:
+    """Return the conversation as text that ends where the assistant's next turn begins.
+
+    Where ``continues`` is true, the last turn goes on instead; without ``opens`` nothing begins.
+    """
+    turns = [(_HEADINGS[message.role], message.text) for message in messages]
+    written = [heading + text.strip() for heading, text in turns]
+    if continues and turns:
+        written[-1] = turns[-1][0] + turns[-1][1].lstrip()
+    return "\n\n".join([*written, *(("Assistant:\n",) if opens and not continues else ())])

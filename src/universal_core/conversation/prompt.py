@@ -1,10 +1,15 @@
 """From a request to the tokens that the model reads."""
 
+from collections.abc import Callable
+
 from universal_core.conversation.plain import render_plain
-from universal_core.conversation.template import ChatTemplate
+from universal_core.conversation.template import ChatTemplate, check_arguments
 from universal_core.conversation.vocabulary import Vocabulary
 from universal_core.errors import BadRequest
 from universal_core.messages import ChatRequest, TokenizeRequest
+
+# The arguments of templates that the plain format knows, too.
+_PLAIN = {"add_generation_prompt", "continue_final_message"}
 
 
 class Prompter:
@@ -13,6 +18,13 @@ class Prompter:
     def __init__(self, vocabulary: Vocabulary, template: ChatTemplate | None) -> None:
         self._vocabulary = vocabulary
         self._template = template
+        self.ending: Callable[[ChatRequest, str], str] = lambda request, prompt: ""
+        """What the model's dialect puts behind a prompt, so that the answer begins as it is to."""
+
+    @property
+    def template(self) -> ChatTemplate | None:
+        """The chat template that the model brings."""
+        return self._template
 
     @property
     def has_template(self) -> bool:
@@ -27,13 +39,16 @@ class Prompter:
         """Return the conversation as text. Raises BadRequest for what the template refuses."""
         arguments = request.chat_template_kwargs
         if self._template is not None:
-            return self._template.render(request.messages, tools=request.tools, arguments=arguments)
-        if arguments:
+            text = self._template.render(request.messages, tools=request.tools, arguments=arguments)
+            return text + self.ending(request, text) if isinstance(request, ChatRequest) else text
+        check_arguments(arguments)
+        if unknown := sorted(arguments.keys() - _PLAIN):
             raise BadRequest(
-                f"this model has no chat template that could use {', '.join(sorted(arguments))}; leave it out",
+                f"this model has no chat template that could use {', '.join(unknown)}; leave it out",
                 param="chat_template_kwargs",
             )
-        return render_plain(request.messages)
+        opens, continues = arguments.get("add_generation_prompt", True), arguments.get("continue_final_message", False)
+        return render_plain(request.messages, opens=opens, continues=continues)
 
     def read_text(self, prompt: str | tuple[int, ...]) -> list[int]:
         """Return the tokens of a text, or the given ones after a check."""

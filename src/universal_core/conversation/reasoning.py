@@ -1,10 +1,14 @@
 """Thoughts between markers, at the beginning of a turn: in which forms models write them, and how they are read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from universal_core.conversation.parsing import Content, Piece, Thought, TurnParser
 from universal_core.conversation.stops import could_begin
+from universal_core.conversation.tools.lark import pattern
+from universal_core.conversation.vocabulary import Vocabulary
+from universal_core.errors import LoadFailed
 from universal_core.messages import ChatRequest, FinishReason
 
 Place = Literal["before", "inside", "after"]
@@ -29,6 +33,10 @@ class ReasoningFormat:
     def markers(self) -> tuple[str, ...]:
         """The texts that may be special tokens."""
         return self.tokens or (*self.opening, *self.closing)
+
+    def is_in(self, source: str) -> bool:
+        """Whether the source of a template shows one of the markers."""
+        return any(marker.rstrip() in source for marker in (*self.opening, *self.closing))
 
     @property
     def end(self) -> str:
@@ -56,6 +64,29 @@ REASONING_FORMATS = (
     ReasoningFormat("think", ("<think>",), ("</think>",)),
 )
 """The forms in which models think, in the order in which a template is looked through for them."""
+
+REASONING_NAMES = ("auto", "none", "harmony", *(form.name for form in REASONING_FORMATS))
+"""What the option ``reasoning_format`` of a backend may be."""
+
+
+def reasoning_format_of(name: str, source: str, vocabulary: Vocabulary) -> ReasoningFormat | None:
+    """Return the format of a name; for ``auto`` the one that a template's source or else the vocabulary shows.
+
+    None means that the model is not known to think. Raises LoadFailed for a name that is none.
+    """
+    if name == "none":
+        return None
+    if name != "auto":
+        found = next((form for form in REASONING_FORMATS if form.name == name), None)
+        if found is None:
+            raise LoadFailed(f"reasoning_format {name!r} is none of {', '.join(REASONING_NAMES)}")
+        return found
+    shown = next((form for form in REASONING_FORMATS if form.is_in(source)), None)
+    return shown or next((form for form in REASONING_FORMATS if _knows(vocabulary, form)), None)
+
+
+def _knows(vocabulary: Vocabulary, form: ReasoningFormat) -> bool:
+    return all(vocabulary.named(marker) is not None for marker in form.markers)
 
 
 def place_of(form: ReasoningFormat, request: ChatRequest, tail: str) -> Place:
@@ -174,3 +205,32 @@ class ThinkingTurn:
     def _drop(self, count: int) -> None:
         self._buffer = self._buffer[count:]
         self._passed += count
+
+
+def thought_rules(form: ReasoningFormat, place: Place, spell: Callable[[str], str]) -> str:
+    """Return the rules of a whole turn, ``start``, in which ``turn`` follows what may be thought before it.
+
+    A thought is free text up to its marker. ``spell`` writes a marker as Lark.
+    """
+    if place == "after":
+        return "start: turn\n"
+    closing = spell(form.closing[0])
+    ends = "|".join(pattern(marker) for marker in form.closing)
+    if closing.startswith("<["):
+        # The marker spelled out in letters would end the thought for who reads the text, so no thought has it.
+        body = f"thought_body: THOUGHT_TEXT {closing}\nTHOUGHT_TEXT: /(?s:.*)/ & ~/(?s:.*)({ends})(?s:.*)/\n"
+    else:
+        body = f"thought_body[lazy]: /(?s:.*)({ends})/\n"
+    thought = "thought_body THOUGHT_SPACE"
+    rules = f"start: {thought} turn\n"
+    if place == "before":
+        rules = f"start: ({_spelled(form, spell)} {thought})? turn\n"
+    return f"{rules}{body}THOUGHT_SPACE: /\\s{{0,4}}/\n"
+
+
+def _spelled(form: ReasoningFormat, spell: Callable[[str], str]) -> str:
+    """Return the opening marker as Lark; it may have more than its special token."""
+    token = next((marker for marker in form.tokens if form.opening[0].startswith(marker)), form.opening[0])
+    rest = form.opening[0][len(token) :]
+    return f"{spell(token)} {spell(rest)}" if rest else spell(token)
+

@@ -12,16 +12,19 @@ class StopMatcher:
     def __init__(self, stops: Iterable[str]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
+        self.found: str | None = None
+        """The stop string that has appeared."""
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Return the text that may go out now, and whether a stop string ended it."""
         if not self._stops:
             return text, False
         text = self._held + text
-        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        found = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
         if found:
             self._held = ""
-            return text[: min(found)], True
+            place, self.found = min(found)
+            return text[:place], True
         kept = could_begin(text, self._stops)
         self._held = text[len(text) - kept :]
         return text[: len(text) - kept], False

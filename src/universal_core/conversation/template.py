@@ -1,15 +1,16 @@
 """A model's own chat template: from a conversation to the text that the model was trained to continue."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Template, TemplateError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 
 from universal_core.conversation.sandbox import chat_environment
-from universal_core.conversation.turns import tool_of, turns_of
+from universal_core.conversation.turns import by_system, tool_of, turns_of, with_one_system
 from universal_core.errors import BadRequest, LoadFailed
-from universal_core.messages import ChatMessage, TextPart, Tool
+from universal_core.messages import ChatMessage, Role, TextPart, Tool
 
 RESERVED = frozenset(
     {
@@ -66,13 +67,25 @@ class ChatTemplate:
         name of a field of the last turn, leaves that turn open instead. Raises BadRequest for arguments that may not
         be set, and for a conversation that the template refuses, with its words.
         """
-        _check(arguments)
+        check_arguments(arguments)
         template = self._templates.get("tool_use" if tools else "default") or self._templates["default"]
         try:
             return template.render(messages, [tool_of(tool) for tool in tools] or None, arguments)
         except _REFUSALS as error:
             words = str(error) or type(error).__name__
             raise BadRequest(f"the model's chat template refuses these messages: {words}", param="messages") from error
+
+
+def configured_template(option: str | None) -> str | None:
+    """Return a template that an option gives as text or as the path of a file. Raises LoadFailed for anything else."""
+    if option is None or "{" in option:
+        return option
+    path = Path(option).expanduser()
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LoadFailed(f"chat_template {option!r} is neither a template nor a readable file: {reason}") from None
 
 
 def variables_of(source: str) -> frozenset[str]:
@@ -91,14 +104,19 @@ class _Compiled:
         except (TemplateError, SyntaxError, ValueError, RecursionError) as error:
             raise LoadFailed(f"the model's chat template is not valid: {error}") from error
         self._as_parts = self._wants_parts()
+        # One that writes any role as it comes has not made the model know developers.
+        self._knows_developers = "developer" in source and self._shows("developer", "user")
+        guides: tuple[Role, ...] = ("system", "developer") if self._knows_developers else ("system",)
+        self._takes_several = all(self._shows("system", guide, "user") for guide in guides)
 
     def render(
         self, messages: Sequence[ChatMessage], tools: list[dict[str, Any]] | None, arguments: Mapping[str, Any]
     ) -> str:
         """Return the text; raises what the template raises, and ValueError for a last turn that cannot be continued."""
-        turns = turns_of(messages, as_parts=self._as_parts)
+        messages = messages if self._knows_developers else by_system(messages)
+        messages = messages if self._takes_several else with_one_system(messages)
         try:
-            return self._write(turns, tools, arguments)
+            return self._write(turns_of(messages, as_parts=self._as_parts), tools, arguments)
         except (TypeError, UndefinedError):
             # Most templates take the arguments of calls as objects, and some only the text that OpenAI's API has.
             if not any(message.tool_calls for message in messages):
@@ -118,14 +136,23 @@ class _Compiled:
 
     def _wants_parts(self) -> bool:
         """Whether content must be a list of parts: templates of models that see often know no other form."""
-        message = ChatMessage(role="user", content=(TextPart(text=_PROBE),))
-        return not self._shows([message], as_parts=False) and self._shows([message], as_parts=True)
+        self._as_parts = False
+        if self._shows("user"):
+            return False
+        self._as_parts = True
+        return self._shows("user")
 
-    def _shows(self, messages: Sequence[ChatMessage], *, as_parts: bool) -> bool:
+    def _shows(self, *roles: Role) -> bool:
+        """Whether the template writes the words of turns with these roles."""
+        texts = [f"{_PROBE} {place}" for place in range(len(roles))]
+        probes = [
+            ChatMessage(role=role, content=(TextPart(text=text),)) for role, text in zip(roles, texts, strict=True)
+        ]
         try:
-            return _PROBE in self._write(turns_of(messages, as_parts=as_parts), None, {})
+            written = self._write(turns_of(probes, as_parts=self._as_parts), None, {})
         except _REFUSALS:
             return False
+        return all(text in written for text in texts)
 
 
 class Opened:
@@ -169,7 +196,9 @@ def _marked(content: str | list[dict[str, str]]) -> str | list[dict[str, str]]:
     return [{**part, "text": part["text"] + _MARK} if place == last else part for place, part in enumerate(content)]
 
 
-def _check(arguments: Mapping[str, Any]) -> None:
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Raise BadRequest for variables of a template (chat_template_kwargs) that a request may not set."""
+
     def refuse(words: str) -> None:
         raise BadRequest(f"chat_template_kwargs{words}", param="chat_template_kwargs")
 

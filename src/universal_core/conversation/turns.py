@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from universal_core.messages import AudioPart, ChatMessage, ImagePart, Part, TextPart, Tool, ToolInvocation
+from msgspec.structs import replace
+
+from universal_core.messages import AudioPart, ChatMessage, ImagePart, Part, Role, TextPart, Tool, ToolInvocation
 
 _KINDS: dict[type[Part], str] = {TextPart: "text", ImagePart: "image", AudioPart: "audio"}
 
@@ -18,6 +20,21 @@ def turns_of(messages: Sequence[ChatMessage], *, as_parts: bool = False, literal
     """
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     return [turn_of(message, names, as_parts=as_parts, literal=literal) for message in messages]
+
+
+def by_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return a conversation in which developers are the system, whose new name they are."""
+    return [replace(message, role="system") if message.role == "developer" else message for message in messages]
+
+
+def with_one_system(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
+    """Return a conversation that begins with one turn of system or developer where it begins with several."""
+    count = next((at for at, one in enumerate(messages) if one.role not in ("system", "developer")), len(messages))
+    if count < 2:
+        return messages
+    parts = (part for message in messages[:count] for part in (TextPart(text="\n\n"), *message.content))
+    role: Role = "developer" if any(one.role == "developer" for one in messages[:count]) else "system"
+    return [ChatMessage(role=role, content=tuple(parts)[1:]), *messages[count:]]
 
 
 def turn_of(message: ChatMessage, names: dict[str, str], *, as_parts: bool, literal: bool) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from universal_core.http.calls import answer, answer_text, collect, open_call, r
 from universal_core.http.errors import error_response
 from universal_core.http.form import Upload, read_form
 from universal_core.http.scope import caller, note, request_id
+from universal_core.http.shapes import ErrorShape, ShapedRoute
 from universal_core.http.stream import DONE, ByteStream, EventStream, comment, data, frames, until_disconnect
 
 __all__ = [
     "DONE",
     "ByteStream",
+    "ErrorShape",
     "EventStream",
+    "ShapedRoute",
     "Upload",
     "answer",
     "answer_text",

@@ -1,4 +1,4 @@
-"""Turns whatever goes wrong into OpenAI's error shape."""
+"""Turns whatever goes wrong into OpenAI's error shape, or that of the API whose route it is."""
 
 import math
 
@@ -6,6 +6,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from universal_core.errors import (
     BadRequest,
@@ -16,6 +17,7 @@ from universal_core.errors import (
     PayloadTooLarge,
     UniversalError,
 )
+from universal_core.http.shapes import shaped
 
 _BY_STATUS: dict[int, type[UniversalError]] = {
     400: BadRequest,
@@ -26,18 +28,21 @@ _BY_STATUS: dict[int, type[UniversalError]] = {
 }
 
 
-def error_response(error: UniversalError) -> Response:
-    """Return the response that tells of an error, with the headers that steer a client's retries."""
+def error_response(error: UniversalError, scope: Scope | None = None) -> Response:
+    """Return the response that tells of an error, with the headers that steer a client's retries.
+
+    It has the shape of the API that the request of this scope is for.
+    """
     headers = {} if error.retryable else {"x-should-retry": "false"}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
-    return Response(msgspec.json.encode(error.body()), error.status, headers, media_type="application/json")
+    return Response(msgspec.json.encode(shaped(error, scope)), error.status, headers, media_type="application/json")
 
 
 async def universal_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours."""
     assert isinstance(error, UniversalError)
-    return error_response(error)
+    return error_response(error, request.scope)
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -50,7 +55,7 @@ async def http_error(request: Request, error: Exception) -> Response:
         message = (
             f"{request.method} is not allowed on {request.url.path}; allowed: {(error.headers or {}).get('Allow', '?')}"
         )
-    response = error_response(_BY_STATUS.get(error.status_code, InternalError)(message))
+    response = error_response(_BY_STATUS.get(error.status_code, InternalError)(message), request.scope)
     response.headers.update(error.headers or {})
     response.status_code = error.status_code
     return response

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from universal_core.http.errors import defect, error_response
+from universal_core.http.shapes import SHAPE
 
 log = logging.getLogger("universal_core.access")
 
@@ -44,6 +45,9 @@ class RequestScope:
                 status = message["status"]
                 headers = message.setdefault("headers", [])
                 headers.append((b"x-request-id", number.encode("latin-1")))
+                if SHAPE in scope:
+                    # Another API's clients know the id by another name.
+                    headers.append((b"request-id", number.encode("latin-1")))
                 if not any(name == b"server-timing" for name, _ in headers):
                     headers.append((b"server-timing", b"total;dur=%.1f" % ((time.perf_counter() - began) * 1000)))
             await send(message)
@@ -52,7 +56,7 @@ class RequestScope:
             await self._app(scope, receive, tell)
         except Exception:
             if status == NOT_ANSWERED:
-                await error_response(defect(number))(scope, receive, tell)
+                await error_response(defect(number), scope)(scope, receive, tell)
             raise
         finally:
             if self._access:

@@ -33,19 +33,22 @@ def comment(text: str) -> bytes:
 
 
 async def frames(
-    call: Call, write: Callable[[Sequence[Message]], bytes | Awaitable[bytes]], keepalive: float
+    call: Call,
+    write: Callable[[Sequence[Message]], bytes | Awaitable[bytes]],
+    keepalive: float,
+    idle: Callable[[str], bytes] = comment,
 ) -> AsyncGenerator[bytes]:
-    """Yield a call's events as bytes, and comments that say what is happening while none come.
+    """Yield a call's events as bytes, and what ``idle`` makes of what is happening while none come.
 
     ``write`` may be async, where writing takes time of its own.
     """
     entering = asyncio.ensure_future(call.__aenter__())
     try:
         while not (await asyncio.wait({entering}, timeout=keepalive or None))[0]:
-            yield comment(call.status)
+            yield idle(call.status)
         entering.result()
         async for batch in call.batches(keepalive or None):
-            written = write(batch) if batch else comment(call.status)
+            written = write(batch) if batch else idle(call.status)
             yield written if isinstance(written, bytes) else await written
     finally:
         entering.cancel()
@@ -78,7 +81,7 @@ class ByteStream(Response):
             return
         except UniversalError as error:
             if not self._started:
-                await error_response(error)(scope, receive, send)
+                await error_response(error, scope)(scope, receive, send)
                 return
             note(self._request, error=error.code)
             if not await self._explain(send, error):

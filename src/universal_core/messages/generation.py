@@ -103,7 +103,8 @@ class Text(Event, frozen=True, kw_only=True):
 
 
 class Finish(Event, frozen=True, kw_only=True):
-    """Answer ``index`` is complete, and why."""
+    """Answer ``index`` is complete, and why; ``stop`` is the stop string that ended it, where one did."""
 
     reason: FinishReason
     index: int = 0
+    stop: str | None = None

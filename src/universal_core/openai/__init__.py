@@ -17,6 +17,8 @@ from universal_core.openai.labels import (
     labels_of,
     template_of,
 )
+from universal_core.openai.tools import NamedFunction, NamedTool, choice_of
+from universal_core.openai.turns import completion
 
 __all__ = [
     "LONGEST_LABEL",
@@ -26,10 +28,14 @@ __all__ = [
     "Image",
     "InputUsage",
     "Labels",
+    "NamedFunction",
+    "NamedTool",
     "Positive",
     "Predictions",
     "Source",
     "UsageBody",
+    "choice_of",
+    "completion",
     "given",
     "labels_of",
     "look",

@@ -19,7 +19,6 @@ from universal_core.openai.tools import ToolBody, ToolChoice, choice_of, tools_o
 from universal_core.openai.turns import NO_MEDIA, Media, Turn, messages_of, template_arguments, with_media
 from universal_core.runtime import Runtime
 
-
 _REFUSED = {
     "audio": "leave it out",
     "moderation": "leave it out",

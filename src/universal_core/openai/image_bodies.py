@@ -2,8 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -90,20 +89,9 @@ class ImageBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Whether the answer is to have URLs, and not the pictures themselves."""
         return self.response_format != "b64_json"
 
-    def named(self, param: str | None) -> str | None:
+    def named(self, param: str) -> str:
         """Return the client's name for the field that a model calls ``param``."""
         return param
-
-    @contextmanager
-    def naming(self) -> Iterator[None]:
-        """Let what a model says of a field name it as the client did."""
-        try:
-            yield
-        except BadRequest as error:
-            name = self.named(error.param)
-            if name == error.param:
-                raise
-            raise type(error)(error.message.replace(f"{error.param}:", f"{name}:", 1), param=name) from None
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that all of the domain's requests have. Raises BadRequest, UnsupportedField."""
@@ -176,7 +164,7 @@ class EditBody(ImageBody, frozen=True, kw_only=True, forbid_unknown_fields=True)
             named["mask"] = self.mask
         return {place: source_of(image, place) for place, image in named.items()}
 
-    def named(self, param: str | None) -> str | None:
+    def named(self, param: str) -> str:
         """Return the client's name for a picture: models say ``image`` of one alone, and ``image[0]`` of several."""
         places = [place for place in self.sources() if place != "mask"]
         if len(places) == 1:

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from universal_core.http import EventStream, answer, collect, frames, open_call,
 from universal_core.messages import ImageRequest
 from universal_core.openai.image_answers import ImageEvents, Shelf, whole_answer
 from universal_core.openai.image_bodies import EditBody, GenerationBody, ImageBody, VariationBody
+from universal_core.openai.naming import naming, naming_pieces
 from universal_core.runtime import Runtime
 
 Task = Literal["generate_image", "edit_image", "vary_image"]
@@ -84,18 +84,11 @@ class ImageRoutes:
         if body.stream:
             events = ImageEvents("image_generation" if task == "generate_image" else "image_edit", message, shelf)
             keepalive = runtime_of(request).config.server.keepalive
-            pieces = _naming(body, events.around(frames(call, events.write, keepalive)))
+            pieces = naming_pieces(body.named, events.around(frames(call, events.write, keepalive)))
             return EventStream(request, pieces, call.timings)
-        with body.naming():
+        with naming(body.named):
             (messages,) = await collect(request, [call])
         return answer(await whole_answer(message, messages, shelf, wants_url=body.wants_url), [call])
-
-
-async def _naming(body: ImageBody, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    async with aclosing(pieces):
-        with body.naming():
-            async for piece in pieces:
-                yield piece
 
 
 def url_of(request: Request, name: str) -> str:

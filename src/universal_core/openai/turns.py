@@ -1,10 +1,9 @@
 """A conversation's turns as OpenAI writes them, and as the domain has them."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from universal_core.config import MediaConfig
 from universal_core.errors import BadRequest
@@ -153,6 +152,8 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
         def refuse(field: str, words: str) -> None:
             raise BadRequest(f"{place}.{field}{words}", param=f"{place}.{field}")
 
+        if self.function_call is not None:
+            refuse("function_call", ": not supported; send the call in tool_calls, and its result with role tool")
         says = bool(self.content) or self.content == ""
         if self.role == "assistant" and not (says or self.tool_calls or self.refusal is not None):
             refuse("content", " is required where there are no tool_calls")
@@ -165,8 +166,6 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
             refuse("tool_call_id", " is required for role tool")
         if self.reasoning is not None and self.reasoning_content not in (None, self.reasoning):
             refuse("reasoning", " and reasoning_content are two names of one text, but differ; send one of them")
-        if self.function_call is not None:
-            refuse("function_call", ": not supported; send the call in tool_calls, and its result with role tool")
         if self.audio is not None:
             refuse("audio", ": there are no spoken answers here; send its words as content")
 

@@ -29,7 +29,7 @@ POOLED = Backend(
     engine="llama.cpp",
 )
 
-GENERATION_FIELDS = (*SAMPLING_FIELDS, *CHAT_FIELDS, "echo")
+GENERATION_FIELDS = (*SAMPLING_FIELDS, *CHAT_FIELDS, "adapter", "echo", "suffix")
 POOLED_FIELDS = ("dimensions", "normalize")
 POOLED_SLOTS = 64
 RANK = 80

@@ -3,6 +3,7 @@
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,14 @@ _REPORTED_STEP = 0.01
 _COMPUTING = 2**30
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A loaded adapter, which is freed with the weights, and how strongly it acts."""
+
+    pointer: Any
+    scale: float
+
+
 class Weights:
     """A model's weights in memory, once, however many contexts run over them."""
 
@@ -48,6 +57,7 @@ class Weights:
         self._free = gpu_memory()
         self.pointer = _load(files, _model_parameters(options, gpu_layers), report)
         self.vocabulary = GgufVocabulary(self.pointer)
+        self.adapters: dict[str, Adapter] = {}
 
     @cached_property
     def is_recurrent(self) -> bool:
@@ -79,6 +89,14 @@ class Weights:
                 "a smaller n_ctx or a smaller cache type may fit"
             )
         return context
+
+    def add_adapter(self, name: str, file: str, scale: float) -> None:
+        """Load an adapter; all must be there before the first context is. Raises LoadFailed in llama.cpp's own words."""
+        errors = log.collect_errors()
+        pointer = llama_cpp.llama_adapter_lora_init(self.pointer, file.encode())
+        if not pointer:
+            raise LoadFailed(f"adapter {name}: it does not fit this model: {_reason(errors)}")
+        self.adapters[name] = Adapter(pointer, scale)
 
     def device_memory(self) -> int:
         """Return how many bytes of accelerators went since the load began: what this model has there, by and large."""

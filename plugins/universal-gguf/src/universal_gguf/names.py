@@ -76,6 +76,11 @@ def _in_one(text: str) -> str | None:
     return "-".join(last)
 
 
+def is_quantization(text: str) -> bool:
+    """Say whether a text is the name of a quantization and nothing else."""
+    return bool(_QUANTIZATION.fullmatch(_IMPORTANCE.sub("", text.strip())))
+
+
 def canonical(text: str) -> str:
     """Return a quantization the way llama.cpp writes it: upper case, ``_`` inside, F16 for fp16, no ``i1-``."""
     name = _IMPORTANCE.sub("", text.strip()).upper().replace("-", "_")

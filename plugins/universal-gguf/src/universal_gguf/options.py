@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from universal_core import AdaptersOption, ReasoningFormatOption, ToolFormatOption
+from universal_gguf.names import is_quantization
+
 # The same for both backends, so that one nursery, with one llama.cpp in memory, forks the workers of both.
 PRELOAD = ("llama_cpp", "numpy", "universal_gguf.generation.model", "universal_gguf.pooled.model")
 
@@ -119,10 +122,19 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     chat_template: Annotated[
         str | None, Meta(description="Jinja template of conversations, or a file with one; none means the model's own.")
     ] = None
+    reasoning_format: ReasoningFormatOption = "auto"
+    tool_format: ToolFormatOption = "auto"
     context_defaults: Annotated[
         str | None,
         Meta(description="Your own model_context_defaults.yaml; none means the one beside the server's configuration."),
     ] = None
+    adapters: AdaptersOption = None
+
+    def __post_init__(self) -> None:
+        """Refuse adapters that nobody could ask for: what is called like a quantization means that."""
+        for name in self.adapters or ():
+            if is_quantization(name):
+                raise ValueError(f"an adapter cannot be called {name}, which is a quantization: choose another name")
 
 
 class PooledOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,7 +15,8 @@ BACKEND = Backend(
     engine="pytorch",
 )
 
-COMPLETE_FIELDS = ("echo",)
+ADAPTER_FIELDS = ("adapter",)
+COMPLETE_FIELDS = ("echo", "suffix")
 
 # transformers names nearly every causal model *ForCausalLM. These are the others of AutoModelForCausalLM that
 # write text from left to right with a key-value cache; the remaining ones (BERT's and XLM's heads, XLNet,
@@ -40,7 +41,7 @@ def claim_causal(info: ModelInfo) -> Claim | None:
         reason=f"config.json names the causal language model {architecture}, and its weights are safetensors",
         memory=estimate(info, weights),
         slots=CausalOptions().slots,
-        fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS,
+        fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS + ADAPTER_FIELDS,
         files=(*weights, *files_beside(info)),
     )
 

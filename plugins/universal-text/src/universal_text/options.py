@@ -5,7 +5,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from universal_core import DeviceOption, DtypeOption, ThreadsOption, TrustRemoteCodeOption
+from universal_core import (
+    AdaptersOption,
+    DeviceOption,
+    DtypeOption,
+    ReasoningFormatOption,
+    ThreadsOption,
+    ToolFormatOption,
+    TrustRemoteCodeOption,
+)
 
 # The same for all backends, so that one nursery, with one copy of PyTorch in memory, forks the workers of all.
 PRELOAD = (
@@ -45,7 +53,13 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     prefill_chunk: Annotated[
         int, Meta(ge=1, description="Prompt tokens that are read between two steps of the answers being written.")
     ] = 512
+    chat_template: Annotated[
+        str | None, Meta(description="Jinja template of conversations, or a file with one; none means the model's own.")
+    ] = None
+    reasoning_format: ReasoningFormatOption = "auto"
+    tool_format: ToolFormatOption = "auto"
     attention: Annotated[
         str | None,
         Meta(description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...)."),
     ] = None
+    adapters: AdaptersOption = None

@@ -73,7 +73,7 @@ class Cursor:
     def spaces(self) -> Waiting[None]:
         """Go behind white space."""
         while True:
-            while self.at < len(self.text) and self.text[self.at].isspace():
+            while self.at < len(self.text) and self.text[self.at] in " \t\r\n":
                 self.at += 1
             if self.at < len(self.text) or not (yield from self.more()):
                 return

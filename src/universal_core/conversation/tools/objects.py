@@ -14,6 +14,7 @@ _SCALAR_END = re.compile(r"[,\]}\s]")
 _NAMES = ("name",)
 _ARGUMENTS = ("arguments", "parameters", "args")
 _NESTED = ("function",)
+_KEYS = (*_NAMES, *_ARGUMENTS, *_NESTED, "type", "id")
 
 
 def json_value(cursor: Cursor) -> Generator[str | None, None, bool]:
@@ -124,19 +125,21 @@ def told_arguments(cursor: Cursor, position: int) -> Reading[bool]:
         yield None if part is None else Call(position, arguments=part)
 
 
-def json_call(cursor: Cursor, position: int, names: Container[str]) -> Reading[bool]:
+def json_call(cursor: Cursor, position: int, names: Container[str], *, alone: bool = False) -> Reading[bool]:
     """Read an object with a name and arguments; the arguments are held back until the name is known.
 
     A further key ``id`` that comes before them is the call's id. Other keys are passed over, and a key ``function``
-    may hold the two. An object without arguments calls without any.
+    may hold the two. An object without arguments calls without any. Where the object stands ``alone``, nothing but its
+    keys tells that it is a call: there may be no others.
     """
-    return (yield from _Object(cursor, position, names).read())
+    return (yield from _Object(cursor, position, names, alone).read())
 
 
 class _Object:
     """One call as an object, as far as it is known."""
 
-    def __init__(self, cursor: Cursor, position: int, names: Container[str]) -> None:
+    def __init__(self, cursor: Cursor, position: int, names: Container[str], alone: bool) -> None:
+        self._alone = alone
         self._cursor = cursor
         self._position = position
         self._names = names
@@ -161,7 +164,7 @@ class _Object:
             yield from cursor.spaces()
             key = yield from json_string(cursor)
             yield from cursor.spaces()
-            if key is None or not (yield from cursor.literal(":")):
+            if key is None or (self._alone and key not in _KEYS) or not (yield from cursor.literal(":")):
                 return False
             yield from cursor.spaces()
             if not (yield from self._member(key)):

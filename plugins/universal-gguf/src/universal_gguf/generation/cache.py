@@ -37,13 +37,14 @@ class Span(NamedTuple):
 class Held:
     """A sequence in the cache: its number there, the tokens that were read, and the cells that they are in.
 
-    ``spans`` are the pictures and recordings among the tokens, by the places where they begin.
+    What was read with an ``adapter`` is of use to that adapter alone. ``spans`` are the pictures and recordings among the tokens, by the places where they begin.
     """
 
-    __slots__ = ("broken", "cells", "number", "spans", "tokens")
+    __slots__ = ("adapter", "broken", "cells", "number", "spans", "tokens")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, adapter: str | None = None) -> None:
         self.number = number
+        self.adapter = adapter
         self.tokens = array("i")
         self.cells = array("i")
         self.spans: dict[int, Span] = {}
@@ -120,24 +121,24 @@ class Cache:
         """Whether one more sequence can run: a number is free, or only kept."""
         return bool(self._numbers or self._kept)
 
-    def needed(self, tokens: Sequence[int], most: int | None = None) -> int:
+    def needed(self, tokens: Sequence[int], most: int | None = None, adapter: str | None = None) -> int:
         """Return how many of the available cells a sequence takes that reads all these tokens, as ``begin`` lets it.
 
         Those of a prefix that is only kept count: they are no longer available once it runs again.
         """
-        source, length = self._best(array("i", tokens), most)
+        source, length = self._best(array("i", tokens), most, adapter)
         if source is None:
             return len(tokens)
         return len(tokens) - int(self._cells.of(self._running)[_view(source.cells[:length])].sum())
 
-    def begin(self, tokens: Sequence[int], most: int | None = None) -> Held:
+    def begin(self, tokens: Sequence[int], most: int | None = None, adapter: str | None = None) -> Held:
         """Return a running sequence that has read the longest known prefix of ``tokens``, at most ``most`` of them.
 
         The last token is always left, because only reading a token gives logits.
         """
-        source, length = self._best(array("i", tokens), most)
+        source, length = self._best(array("i", tokens), most, adapter)
         if source is None:
-            return self._new()
+            return self._new(adapter)
         if source in self._running:
             return self._copy(source, length)
         if length == len(source.tokens) or not (self._numbers or len(self._kept) > 1):
@@ -179,10 +180,10 @@ class Cache:
         self._cells.drop(held.cells)
         self._numbers.append(held.number)
 
-    def _new(self) -> Held:
+    def _new(self, adapter: str | None) -> Held:
         if not self._numbers:
             self._drop(self._kept.popitem(last=False)[0])
-        held = Held(self._numbers.pop())
+        held = Held(self._numbers.pop(), adapter)
         self._running.add(held)
         return held
 
@@ -194,17 +195,19 @@ class Cache:
         return kept
 
     def _copy(self, source: Held, length: int) -> Held:
-        held = self._new()
+        held = self._new(source.adapter)
         self._memory.copy(source.number, held.number, source.position(length) if length < len(source.tokens) else -1)
         held.tokens, held.cells = source.tokens[:length], source.cells[:length]
         held.spans = {place: span for place, span in source.spans.items() if place < length}
         self._cells.share(held.cells)
         return held
 
-    def _best(self, tokens: "array[int]", most: int | None) -> tuple[Held | None, int]:
+    def _best(self, tokens: "array[int]", most: int | None, adapter: str | None) -> tuple[Held | None, int]:
         most = len(tokens) - 1 if most is None else most
         found: tuple[Held | None, int] = (None, 0)
         for held in [*self._kept, *self._running]:
+            if held.adapter != adapter:
+                continue
             length = held.whole(min(common(held.tokens, tokens), most))
             if not self._divisible and (length < len(held.tokens) or held in self._running):
                 continue

@@ -10,6 +10,7 @@ import numpy
 from llama_cpp import llama_cpp as binding
 from numpy.typing import NDArray
 
+from universal_core import InternalError
 from universal_gguf import log
 from universal_gguf.generation.media import Medium
 from universal_gguf.library import Weights
@@ -49,6 +50,8 @@ class Decoder:
         self.pointer = weights.new_context(parameters)
         self._memory = llama_cpp.llama_get_memory(self.pointer)
         self._window = weights.window
+        self._adapters = weights.adapters
+        self.adapter: str | None = None
         self._allocate()
 
     @property
@@ -74,6 +77,18 @@ class Decoder:
             seq_id=ctypes.cast(self._lists.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
             logits=_as(self._wanted, ctypes.c_int8),
         )
+
+    def use(self, adapter: str | None) -> None:
+        """Compute with an adapter of the weights from now on, None for the weights alone."""
+        if adapter == self.adapter:
+            return
+        chosen = [] if adapter is None else [self._adapters[adapter]]
+        pointers = (binding.llama_adapter_lora_p_ctypes * len(chosen))(*(one.pointer for one in chosen))
+        scales = (ctypes.c_float * len(chosen))(*(one.scale for one in chosen))
+        code = llama_cpp.llama_set_adapters_lora(self.pointer, pointers, len(chosen), scales)
+        if code:
+            raise InternalError(f"llama.cpp could not take the adapter {adapter}: it ended with code {code}")
+        self.adapter = adapter
 
     def step(self, pieces: Sequence[Piece]) -> int:
         """Read all pieces, which have at most ``size`` tokens together; return an Outcome or a negative code."""

@@ -17,8 +17,18 @@ from universal_core import (
     TokenizeRequest,
     usable_cores,
 )
-from universal_core.conversation import Answer, ChatTemplate, Constraint, Engine, LanguageModel, Sequence
+from universal_core.conversation import (
+    Answer,
+    ChatTemplate,
+    Constraint,
+    Engine,
+    LanguageModel,
+    Sequence,
+    configured_template,
+    dialect_of,
+)
 from universal_gguf.context import Context, cells_for, context_for
+from universal_gguf.generation.adapters import Adapters
 from universal_gguf.generation.contexts import Contexts
 from universal_gguf.generation.draft import DraftModel
 from universal_gguf.generation.guess import GuessedSequence, Lookup
@@ -62,11 +72,16 @@ class GenerationModel(LanguageModel):
         context = self._context(options.n_ctx)
         layers = offloaded_layers(options, header, choice.size, self._cells(context.size))
         self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
+        self._adapters = Adapters(self._weights, header, options.adapters)
         vocabulary = self._weights.vocabulary
         self._projector = self._load_projector()
         self._looking = ThreadPoolExecutor(_LOOKING, "looking")
-        prompter = MediaPrompter(vocabulary, self._template(), self._projector, lambda: self.context)
-        super().__init__(vocabulary, prompter, self._recommended())
+        template = self._template()
+        prompter = MediaPrompter(vocabulary, template, self._projector, lambda: self.context)
+        dialect = dialect_of(
+            vocabulary, template, reasoning_format=options.reasoning_format, tool_format=options.tool_format
+        )
+        super().__init__(vocabulary, prompter, self._recommended(), dialect)
         self._draft = self._draft_model(context.size) if options.draft_model else None
         lookup = Lookup(options.lookup_tokens) if options.lookup_tokens else None
         self._contexts = Contexts(self._weights, options, context.size, self._cells, self._draft or lookup)
@@ -120,11 +135,14 @@ class GenerationModel(LanguageModel):
         limit: int,
         constraint: Constraint | None,
     ) -> Sequence:
+        self._adapters.check(request.adapter)
         media = prompt.media if isinstance(prompt, MediaPrompt) else {}
         # What stands for a picture is no token that could be penalised.
         tokens = [token for token in prompt if token >= 0] if media else prompt
         sampler = Sampler(self._sampling(request, answer), tokens, constraint)
-        return GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
+        sequence = GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
+        sequence.adapter = request.adapter
+        return sequence
 
     def _context(self, asked: int | None) -> Context:
         options = self._options
@@ -170,7 +188,7 @@ class GenerationModel(LanguageModel):
     def _template(self) -> ChatTemplate | None:
         """Return the configured chat template, else the model's own, with its variants for tools."""
         vocabulary = self._weights.vocabulary
-        source: str | dict[str, str] | None = _configured(self._options.chat_template)
+        source: str | dict[str, str] | None = configured_template(self._options.chat_template)
         if source is None and (own := self._weights.metadata("tokenizer.chat_template")):
             tools = self._weights.metadata("tokenizer.chat_template.tool_use")
             source = {"default": own, "tool_use": tools} if tools else own
@@ -192,16 +210,3 @@ def files_of(info: ModelInfo) -> tuple[Choice, Header]:
     if choice is None or info.path is None:
         raise LoadFailed(f"the files of {info.id} are not on this machine")
     return choice, read_header(path_of(info, choice.first))
-
-
-def _configured(option: str | None) -> str | None:
-    """Return a template that is given as text or as the path of a file."""
-    if option is None or "{" in option:
-        return option
-    path = Path(option).expanduser()
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise LoadFailed(
-            f"chat_template {option!r} is neither a template nor a readable file: {error.strerror}"
-        ) from None

@@ -14,7 +14,7 @@ from universal_gguf.threads import Threads
 
 
 class BatchRunner:
-    """Reads the tokens of all rows in one call of llama.cpp.
+    """Reads the tokens of all rows in one call of llama.cpp, or one for each adapter.
 
     ``turn`` is held while it computes: contexts over the same weights share the same cores.
     """
@@ -40,12 +40,26 @@ class BatchRunner:
 
         Pictures and recordings are read one by one before the rest.
         """
-        seen = {place: self._see(row) for place, row in enumerate(rows) if row.tokens[0] < 0}
-        if not seen:
-            return self._read(rows)
-        others = [row for place, row in enumerate(rows) if place not in seen]
-        after = iter(self._read(others) if others else ())
-        return [seen[place] if place in seen else next(after) for place in range(len(rows))]
+        outcomes = {place: self._see(row) for place, row in enumerate(rows) if row.tokens[0] < 0}
+        groups = self._by_adapter(rows)
+        waiting = sum(len(row.tokens) for row in rows if row.tokens[0] >= 0)
+        for number, places in enumerate(groups, 1):
+            mine = [rows[place] for place in places]
+            read = self._read(mine, waiting, last=number == len(groups))
+            outcomes.update(zip(places, read, strict=True))
+            waiting -= sum(len(row.tokens) for row in mine)
+        return [outcomes[place] for place in range(len(rows))]
+
+    def _by_adapter(self, rows: list[Row]) -> list[list[int]]:
+        """Return the places of the rows of text, those of one adapter together: a call of llama.cpp has but one.
+
+        The adapter of the last call comes first, because another one takes time.
+        """
+        groups: dict[str | None, list[int]] = {}
+        for place, row in enumerate(rows):
+            if row.tokens[0] >= 0:
+                groups.setdefault(row.sequence.adapter, []).append(place)
+        return [groups[adapter] for adapter in sorted(groups, key=lambda one: one != self._decoder.adapter)]
 
     def _see(self, row: Row) -> Any:
         """Read a part of a medium; return the logits after it, None where not wanted, or the exception it ended in."""
@@ -56,28 +70,32 @@ class BatchRunner:
         with self._turn:
             position = held.position(place)
             held.spans[place] = medium.span
+            self._decoder.use(sequence.adapter)
             self._cache.extend(held, row.tokens)
             code = self._decoder.see(held.number, position, medium, part, wanted=bool(row.wanted))
             if code == Outcome.DONE:
                 return self._decoder.logits(1)[0].copy() if row.wanted else None
         return self._failure([row], code)
 
-    def _read(self, rows: list[Row]) -> list[Any]:
+    def _read(self, rows: list[Row], waiting: int, *, last: bool) -> list[Any]:
+        """Read rows of one adapter; ``waiting`` tokens, theirs among them, must find room in this step.
+
+        Logits are the library's own memory where they come from the step's ``last`` call, else copies.
+        """
         with self._turn:
-            guesses = self._guess(rows)
+            self._decoder.use(rows[0].sequence.adapter)
+            guesses = self._guess(rows, waiting)
             pieces = [self._piece(row, guessed) for row, guessed in zip(rows, guesses, strict=True)]
             began = time.perf_counter()
             code = self._decoder.step(pieces)
             seconds = time.perf_counter() - began
         if code != Outcome.DONE:
-            if failure := self._failure(rows, code):
-                raise failure
-            return [None] * len(rows)
+            return [self._failure(rows, code)] * len(rows)
         answers = sum(row.wanted == 1 == len(row.tokens) for row in rows)
         prompt = sum(len(row.tokens) for row in rows) - answers
         self._pace.observe(answers, prompt, seconds)
         self._threads.adapt(self._decoder)
-        return self._outcomes(rows, guesses)
+        return self._outcomes(rows, guesses, last=last)
 
     def copy(self, source: Sequence, target: Sequence) -> None:
         """Share what the source has read, which costs nothing; without a free number that waits for the turn to run."""
@@ -96,17 +114,18 @@ class BatchRunner:
         """Let the running step end before its next operation."""
         self._decoder.interrupt(wanted)
 
-    def _guess(self, rows: list[Row]) -> list[list[int]]:
+    def _guess(self, rows: list[Row], waiting: int) -> list[list[int]]:
         """Return the tokens that each answer may go on with, where there is room to check them."""
         found: list[list[int]] = [[] for _ in rows]
         if self._guesser is None:
             return found
-        taken = sum(len(row.tokens) for row in rows)
+        own = taken = sum(len(row.tokens) for row in rows)
         for place, row in enumerate(rows):
             if row.wanted and row.sequence.written:
                 guesses = self._guesser.guess(row.sequence)
                 taken += len(guesses)
-                if taken > self._decoder.size or not self._cache.make_room(taken):
+                spare = waiting - own
+                if taken > self._decoder.size or not self._cache.make_room(taken + spare):
                     break
                 found[place] = guesses
         return found
@@ -120,9 +139,11 @@ class BatchRunner:
         self._cache.extend(held, tokens)
         return Piece(held.number, held.position(length), tokens, row.wanted + len(guessed))
 
-    def _outcomes(self, rows: list[Row], guesses: list[list[int]]) -> list[Any]:
+    def _outcomes(self, rows: list[Row], guesses: list[list[int]], *, last: bool) -> list[Any]:
         count = sum(row.wanted for row in rows) + sum(map(len, guesses))
         logits = self._decoder.logits(count) if count else None
+        if logits is not None and not last:
+            logits = logits.copy()
         outcomes: list[Any] = []
         place = 0
         for row, guessed in zip(rows, guesses, strict=True):

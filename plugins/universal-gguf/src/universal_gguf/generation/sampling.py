@@ -27,6 +27,8 @@ Tokens = NDArray[numpy.intp]
 _BLOCKS = 64
 _ROW = 512
 _LIKELY = (1e-2, 1e-4, 1e-6, 0.0)
+_BITS = numpy.unpackbits(numpy.arange(256, dtype=numpy.uint8)[:, None], axis=1, bitorder="little")
+_ADDED = numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32)
 
 
 class Sampler:
@@ -80,10 +82,13 @@ class Sampler:
 
 
 def rule_out(logits: Numbers, mask: bytes | None) -> None:
-    """Set the logits of all tokens whose bit is not set to -inf, in place."""
+    """Set the logits of all tokens whose bit is not set, or for which there is none, to -inf, in place."""
     if mask is not None:
-        allowed = numpy.unpackbits(numpy.frombuffer(mask, numpy.uint8), bitorder="little")[: logits.size]
-        logits[allowed == 0] = -numpy.inf
+        # Looking up what each byte of the mask adds to eight logits takes 0.03 ms at 150,000 tokens, whatever the mask
+        # is; picking out the tokens that it rules out takes up to 0.8 ms.
+        added = _ADDED.take(numpy.frombuffer(mask, numpy.uint8), axis=0).ravel()[: logits.size]
+        logits[: added.size] += added
+        logits[added.size :] = -numpy.inf
 
 
 class Counts:

@@ -71,16 +71,19 @@ class Turns:
 
     def _fits(self, sequence: Sequence) -> bool:
         tokens, state = sequence.tokens, sequence.state
-        needed = len(tokens) - len(state.tokens) if state else self._cache.needed(tokens, sequence.reusable)
+        needed = len(tokens) - len(state.tokens) if state else self._needed(sequence)
         # One cell more for each that runs, so that what just fits does not have to pause in the next step.
         promised = len(self._writing) + sum(one.unread + 1 for one in self._reading)
         return needed < self._cache.available - promised
+
+    def _needed(self, sequence: Sequence) -> int:
+        return self._cache.needed(sequence.tokens, sequence.reusable, sequence.adapter)
 
     def _start(self, sequence: Sequence) -> None:
         if sequence.state is None:
             while not self._cache.has_number:
                 self._pause(self._youngest())
-            sequence.state = self._cache.begin(sequence.tokens, sequence.reusable)
+            sequence.state = self._cache.begin(sequence.tokens, sequence.reusable, sequence.adapter)
         sequence.read = len(sequence.state.tokens)
         if sequence.job is not None and not sequence.written and sequence not in self._begun:
             sequence.job.cached_tokens = sequence.read

@@ -12,10 +12,13 @@ from universal_core.conversation import (
     Sampling,
     Sequence,
     Vocabulary,
+    configured_template,
     context_asked,
+    dialect_of,
     sampling_of,
 )
 from universal_core.pytorch import taken_memory, use_threads
+from universal_text.causal.adapters import Adapters
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, template_of, vocabulary_of
 from universal_text.causal.runner import SoloRunner
@@ -48,11 +51,18 @@ class WritingModel(LanguageModel):
         prompter: Prompter,
         inputs: Inputs | None = None,
     ) -> None:
-        super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")))
+        dialect = dialect_of(
+            vocabulary,
+            prompter.template,
+            reasoning_format=options.reasoning_format,
+            tool_format=options.tool_format,
+        )
+        super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")), dialect)
+        self._adapters = Adapters(model, options.adapters)
         self.context = _context(model.config, options.n_ctx)
         self._choices = _choices_of(model) or vocabulary.size
         self._device = model.device
-        self._runner = SoloRunner(model, inputs)
+        self._runner = SoloRunner(model, inputs, self._adapters)
         chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
         self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
 
@@ -75,8 +85,11 @@ class WritingModel(LanguageModel):
         limit: int,
         constraint: Constraint | None,
     ) -> Sequence:
+        self._adapters.check(request.adapter)
         sampler = Sampler(self._sampling(request, answer), prompt, constraint)
-        return self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
+        sequence = self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
+        sequence.adapter = request.adapter
+        return sequence
 
     def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:
         return sampling_of(request, self._defaults, self._choices, answer.index)
@@ -89,7 +102,8 @@ class CausalModel(WritingModel):
         use_threads(options.threads)
         model, tokenizer = load(info, options)
         vocabulary = vocabulary_of(model, tokenizer)
-        prompter = Prompter(vocabulary, template_of(tokenizer.chat_template, tokenizer))
+        template = configured_template(options.chat_template) or tokenizer.chat_template
+        prompter = Prompter(vocabulary, template_of(template, tokenizer))
         super().__init__(info, options, model, vocabulary, prompter)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from universal_core.conversation import Row, Sequence
+from universal_text.causal.adapters import Adapters
 from universal_text.causal.inputs import Inputs
 
 Outcome = Tensor | RuntimeError | None
@@ -15,12 +16,15 @@ Outcome = Tensor | RuntimeError | None
 class SoloRunner:
     """Runs every sequence by itself, on a cache of its own; ``inputs`` says what the model is given.
 
+    Each is computed with its own adapter, or with none.
+
     A sequence's numbers are then the same to the last bit whatever runs beside it, on every architecture that
     transformers has a cache for: sliding windows, recurrent states and mixtures of experts included.
     """
 
-    def __init__(self, model: Any, inputs: Inputs | None = None) -> None:
+    def __init__(self, model: Any, inputs: Inputs | None = None, adapters: Adapters | None = None) -> None:
         self._model = model
+        self._adapters = adapters or Adapters(model, None)
         self._inputs = inputs or Inputs(model)
 
     @property
@@ -56,6 +60,7 @@ class SoloRunner:
     @torch.inference_mode()
     def _forward(self, row: Row) -> Tensor:
         sequence = row.sequence
+        self._adapters.use(sequence.adapter)
         if sequence.state is None:
             sequence.state = self._inputs.begin(sequence)
         inputs = self._inputs.of(row)

@@ -4,7 +4,8 @@ The order is that of transformers, and of vLLM up to min_p:
 
 1. log-probabilities, where asked for, from the raw logits, so that they tell what the model thinks
 2. logit_bias is added
-3. repetition_penalty on every token of prompt and answer, then presence_penalty and frequency_penalty on the answer's
+3. repetition_penalty on every token of prompt and answer, then presence_penalty and frequency_penalty on the answer's;
+   then a grammar rules out what it does not allow
 4. temperature; at 0 the best token is taken and nothing below applies
 5. top_k, top_p, min_p, each on what the one before left
 6. one draw from what remains
@@ -19,10 +20,13 @@ import random
 import numpy
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from universal_core.conversation import Choice, Constraint, Sampling
 
 _HEAD = 1024
+_BITS = numpy.unpackbits(numpy.arange(256, dtype=numpy.uint8)[:, None], axis=1, bitorder="little")
+_ADDED = numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32)
 # Rows of a prompt whose log-probabilities are worked out together: at 150,000 tokens they take 40 MB.
 _PART = 64
 
@@ -121,11 +125,13 @@ def report(logits: Tensor, tokens: list[int], count: int) -> list[Choice]:
 
 
 def rule_out(logits: Tensor, mask: bytes | None) -> Tensor:
-    """Return the logits with -inf for all tokens whose bit is not set."""
+    """Return the logits with -inf for all tokens whose bit is not set, or for which there is none."""
     if mask is None:
         return logits
-    bits = numpy.unpackbits(numpy.frombuffer(mask, numpy.uint8), bitorder="little")[: logits.numel()]
-    return logits.masked_fill(torch.from_numpy(bits == 0).to(logits.device), -torch.inf)
+    # Looking up what each byte of the mask adds to eight logits is far quicker than a bit at a time.
+    found = _ADDED.take(numpy.frombuffer(mask, numpy.uint8), axis=0).ravel()[: logits.numel()]
+    added = torch.from_numpy(found).to(logits.device)
+    return logits + functional.pad(added, (0, logits.numel() - added.numel()), value=-torch.inf)
 
 
 def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:

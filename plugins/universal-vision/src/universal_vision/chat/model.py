@@ -22,7 +22,7 @@ from universal_core import (
     TextPart,
     Usage,
 )
-from universal_core.conversation import Sequence
+from universal_core.conversation import Sequence, configured_template
 from universal_core.pytorch import use_threads
 from universal_text.causal import WritingModel, load_model, template_of, vocabulary_of
 from universal_text.loading import folder_of
@@ -54,7 +54,8 @@ class VisionChatModel(WritingModel):
         processor = _processor_of(info, options)
         model = load_model(info, AutoModelForImageTextToText, options)
         vocabulary = vocabulary_of(model, processor.tokenizer)
-        template = template_of(processor.chat_template or processor.tokenizer.chat_template, processor.tokenizer)
+        own = processor.chat_template or processor.tokenizer.chat_template
+        template = template_of(configured_template(options.chat_template) or own, processor.tokenizer)
         prompter = PicturePrompter(vocabulary, template, processor, options.max_pixels)
         super().__init__(info, options, model, vocabulary, prompter, SeeingInputs(model))
         self._wording = _WORDINGS.get(info.config.get("model_type", ""), Wording())

@@ -1,0 +1,38 @@
+"""Which dialect a model speaks, told by its chat template and its vocabulary."""
+
+from universal_core.conversation.dialect import Dialect, TaggedDialect
+from universal_core.conversation.harmony import HarmonyDialect, is_harmony
+from universal_core.conversation.reasoning import reasoning_format_of
+from universal_core.conversation.template import ChatTemplate
+from universal_core.conversation.tools import FORMATS, ToolFormat, format_of
+from universal_core.conversation.vocabulary import Vocabulary
+from universal_core.errors import LoadFailed
+
+
+def dialect_of(
+    vocabulary: Vocabulary,
+    template: ChatTemplate | None,
+    *,
+    reasoning_format: str = "auto",
+    tool_format: str = "auto",
+) -> Dialect:
+    """Return the dialect of a model by its template and its special tokens, or by the formats' names.
+
+    Raises LoadFailed for a name that is none.
+    """
+    source = template.source if template else ""
+    if reasoning_format == "harmony" or (reasoning_format == "auto" and is_harmony(source)):
+        return HarmonyDialect(vocabulary, template)
+    reasoning = reasoning_format_of(reasoning_format, source, vocabulary)
+    return TaggedDialect(vocabulary, template, reasoning, tool_format_of(tool_format, source, vocabulary))
+
+
+def tool_format_of(name: str, source: str, vocabulary: Vocabulary) -> ToolFormat | None:
+    """Return the format of a name; for ``auto`` the one that a template's source shows. Raises LoadFailed."""
+    if name == "none":
+        return None
+    if name == "auto":
+        return format_of(source, vocabulary)
+    if name not in FORMATS:
+        raise LoadFailed(f"tool_format {name!r} is none of auto, none, {', '.join(FORMATS)}")
+    return FORMATS[name]
