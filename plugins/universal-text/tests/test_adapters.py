@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tiny.adapters import change_config, make_adapter
 from tiny.answers import chat_request, completion, gather
-from universal_core import BadRequest, LoadFailed
+from universal_core import AdapterPlace, BadRequest, LoadFailed
 
 PROMPT = "the quick brown fox jumps over the lazy dog"
 KINDS: dict[str, dict[str, Any]] = {
@@ -132,7 +132,7 @@ def test_a_scale_says_how_strongly_an_adapter_acts(
     base: Path, adapter: Adapter, open_model: Any, ask: Any, spoilt: Path
 ) -> None:
     places = {"off": 0.0, "half": 0.5, "full": 1.0}
-    model = open_model(base, adapters={name: {"path": str(adapter()), "scale": places[name]} for name in places})
+    model = open_model(base, adapters={name: AdapterPlace(path=str(adapter()), scale=places[name]) for name in places})
     change_config(spoilt, lora_alpha=4)  # half of what it was
     other = open_model(base, adapters={"one": str(spoilt)})
     names = (None, "off", "half", "full")
