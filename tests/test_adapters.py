@@ -176,7 +176,7 @@ def test_a_claim_that_honours_no_adapters_refuses_them_by_the_name_of_the_model(
     found = plan("zoo/base:sql")
     request = with_adapter(chat_request("hello", 3), "sql", found.name)
     refuse_unsupported(request, found.claim)
-    with pytest.raises(UnsupportedField, match="^model: backend writer") as raised:
+    with pytest.raises(UnsupportedField, match=r"^model: backend writer") as raised:
         refuse_unsupported(request, plan("zoo/base").claim.__class__(backend="writer", tasks=("chat",), reason=""))
     assert raised.value.param == "model"
 

@@ -25,6 +25,9 @@ SWEEP_INTERVAL = 60.0
 BUSY_SECONDS = 10.0
 """Seconds to wait while another process writes to the same file."""
 
+PAGES_AT_ONCE = 20_000
+"""Pages of 4 KiB that one look gives back to the file system: everybody waits for it."""
+
 _VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS answer (
@@ -175,7 +178,7 @@ class Archive:
                     "WHERE total > ? AND place > 1)",
                     (self._config.max_bytes,),
                 )
-        database.execute("PRAGMA incremental_vacuum").fetchall()
+        database.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

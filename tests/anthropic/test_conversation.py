@@ -52,7 +52,9 @@ def test_what_agents_send_for_their_account_is_no_part_of_the_system_prompt() ->
 
 
 def test_turns_of_one_role_are_one() -> None:
-    turns = messages(("user", "a"), ("user", [text("b"), text("c")]), ("assistant", "d"), ("assistant", "e"), ("user", ""))
+    turns = messages(
+        ("user", "a"), ("user", [text("b"), text("c")]), ("assistant", "d"), ("assistant", "e"), ("user", "")
+    )
     assert shown(turns) == [("user", "a\n\nb\n\nc"), ("assistant", "d\n\ne"), ("user", "")]
 
 
@@ -82,7 +84,11 @@ def test_results_are_turns_of_their_tools_before_the_words_of_the_user() -> None
 
 
 def test_a_result_that_is_an_error_says_so() -> None:
-    content = [result("no file", is_error=True), result(None, is_error=True), result([text("a"), text("b")], is_error=True)]
+    content = [
+        result("no file", is_error=True),
+        result(None, is_error=True),
+        result([text("a"), text("b")], is_error=True),
+    ]
     found = messages(("user", "hi"), ("assistant", [CALL]), ("user", content))
     assert [message.text for message in found[2:]] == ["Error: no file", "Error", "Error: a\n\nb"]
 
@@ -138,7 +144,10 @@ def test_a_last_turn_of_the_assistant_is_continued() -> None:
 
 
 def test_instructions_may_come_later() -> None:
-    assert shown(messages(("user", "hi"), ("system", "Now brief."), ("user", [text("so")])))[1] == ("system", "Now brief.")
+    assert shown(messages(("user", "hi"), ("system", "Now brief."), ("user", [text("so")])))[1] == (
+        "system",
+        "Now brief.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,8 +155,14 @@ def test_instructions_may_come_later() -> None:
     [
         (("assistant", [picture()]), "messages[1].content[0].type"),
         (("user", [CALL]), "messages[1].content[0].type"),
-        (("user", [{"type": "server_tool_use", "id": "x", "name": "web_search", "input": {}}]), "messages[1].content[0].type"),
-        (("user", [{"type": "image", "source": {"type": "file", "file_id": "f"}}]), "messages[1].content[0].source.type"),
+        (
+            ("user", [{"type": "server_tool_use", "id": "x", "name": "web_search", "input": {}}]),
+            "messages[1].content[0].type",
+        ),
+        (
+            ("user", [{"type": "image", "source": {"type": "file", "file_id": "f"}}]),
+            "messages[1].content[0].source.type",
+        ),
         (
             ("user", [{"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": ""}}]),
             "messages[1].content[0].source.type",

@@ -1,6 +1,8 @@
 """Every field that Anthropic's own client can send is known here: honoured, harmless, or refused by its name."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -17,7 +19,7 @@ from universal_core.anthropic.answers import Ending
 from universal_core.anthropic.bodies import CountBody, MessagesBody
 from universal_core.anthropic.errors import error_body
 from universal_core.anthropic.tools import CustomTool
-from universal_core.errors import BadRequest, UnsupportedField, error_classes
+from universal_core.errors import BadRequest, UniversalError, UnsupportedField, error_classes
 from universal_core.http import decode
 from universal_core.messages import ChatRequest, Finish, ResponseFormat, Tool
 
@@ -58,7 +60,9 @@ def test_every_effort_of_the_official_client_is_known() -> None:
 
 
 def test_endings_and_errors_have_the_names_of_the_official_client() -> None:
-    reasons = {Ending.of(Finish(reason=reason), ()).stop_reason for reason in get_args(Finish.__annotations__["reason"])}
+    reasons = {
+        Ending.of(Finish(reason=reason), ()).stop_reason for reason in get_args(Finish.__annotations__["reason"])
+    }
     assert reasons <= set(get_args(StopReason))
     known = {get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(get_args(ErrorObject)[0])}
     scope = {"type": "http", "universal.request_id": "r"}
@@ -74,10 +78,16 @@ HONOURED = [
     ({"max_tokens": 7}, {"max_tokens": 7}),
     ({"stop_sequences": ["a", "b"]}, {"stop": ("a", "b")}),
     ({"tools": [TOOL]}, {"tools": (Tool(name="f", parameters=SCHEMA),), "tool_choice": "auto"}),
-    ({"tools": [{**TOOL, "strict": True, "type": "custom"}]}, {"tools": (Tool(name="f", parameters=SCHEMA, strict=True),)}),
+    (
+        {"tools": [{**TOOL, "strict": True, "type": "custom"}]},
+        {"tools": (Tool(name="f", parameters=SCHEMA, strict=True),)},
+    ),
     ({"tools": [TOOL], "tool_choice": {"type": "any"}}, {"tool_choice": "required", "allowed_tools": ()}),
     ({"tools": [TOOL], "tool_choice": {"type": "none"}}, {"tool_choice": "none"}),
-    ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}}, {"tool_choice": "required", "allowed_tools": ("f",)}),
+    (
+        {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}},
+        {"tool_choice": "required", "allowed_tools": ("f",)},
+    ),
     (
         {"tools": [TOOL], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
         {"tool_choice": "auto", "parallel_tool_calls": False},
@@ -97,7 +107,11 @@ HONOURED = [
     ),
     (
         {"output_format": {"type": "json_schema", "schema": SCHEMA}},
-        {"response_format": ResponseFormat(type="json_schema", param="output_format.schema", schema=SCHEMA, strict=True)},
+        {
+            "response_format": ResponseFormat(
+                type="json_schema", param="output_format.schema", schema=SCHEMA, strict=True
+            )
+        },
     ),
 ]
 HARMLESS = [
@@ -139,7 +153,10 @@ WRONG = [
     ({"stop_sequences": [""]}, "stop_sequences[0]"),
     ({"top_k": -1}, "top_k"),
     ({"output_config": {"effort": "none"}}, "output_config.effort"),
-    ({"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "none"}]}}, "context_management.edits[0].keep"),
+    (
+        {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "none"}]}},
+        "context_management.edits[0].keep",
+    ),
     (
         {
             "output_format": {"type": "json_schema", "schema": SCHEMA},
@@ -184,3 +201,20 @@ def test_every_field_has_its_case() -> None:
     named = {name for fields, _ in [*HONOURED, *REFUSED, *WRONG] for name in fields}
     named |= {name for fields in HARMLESS for name in fields}
     assert set(MessagesBody.__struct_fields__) - named == {"messages", "model", "system", "stream"}
+
+
+@pytest.mark.parametrize("name", sorted({*MessagesBody.__struct_fields__, *CountBody.__struct_fields__}))
+def test_every_field_is_documented(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/endpoints.md").read_text("utf-8")
+    section = page.partition("## POST /v1/messages\n")[2].partition("\n## ")[0]
+    # The model is explained for all endpoints at once.
+    assert name == "model" or f"`{name}`" in section
+
+
+@pytest.mark.parametrize("error", sorted(error_classes().values(), key=lambda error: error.__name__))
+def test_every_type_of_error_is_documented(error: type[UniversalError]) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8")
+    found = error_body(error("x"), {"type": "http", "universal.request_id": "r"})["error"]["type"]
+    rows = dict(re.findall(r"^\| (\d+|others[^|]*) \| `(\w+)` \|$", page, re.MULTILINE))
+    rest = "others below 500" if error.status < 500 else "others from 500 on"
+    assert rows.get(str(error.status), rows[rest]) == found

@@ -61,3 +61,11 @@ def test_without_stop_strings_everything_passes_at_once() -> None:
 
 def test_a_stop_string_may_be_the_whole_text() -> None:
     assert run(["\n"], ["\n"]) == ("", True)
+
+
+def test_which_stop_string_ended_the_text_is_told() -> None:
+    for pieces in cuts("say END or STOP"):
+        matcher = StopMatcher(["STOP", "END", "never"])
+        assert matcher.found is None
+        next(stopped for piece in pieces if (stopped := matcher.feed(piece)[1]))
+        assert matcher.found == "END"

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from tiny.templates import TEMPLATES
 from tiny.tokenizers import byte_level_tokenizer
 from universal_core import AudioPart, BadRequest, ChatMessage, ImagePart, LoadFailed, TextPart, Tool, ToolInvocation
-from universal_core.conversation import ChatTemplate
+from universal_core.conversation import ChatTemplate, configured_template
 from universal_core.conversation.template import RESERVED
 
 SYSTEM = {"role": "system", "content": "  Be brief.\n"}
@@ -173,6 +174,74 @@ def test_a_turn_that_cannot_be_continued_is_refused(messages: Any, arguments: An
     with pytest.raises(BadRequest, match=words) as caught:
         template.render(messages, arguments=arguments)
     assert caught.value.param == "messages"
+
+
+def role(name: str, *parts: str) -> ChatMessage:
+    return ChatMessage(role=name, content=tuple(TextPart(text=part) for part in parts))  # type: ignore[arg-type]
+
+
+def guided(template: str, *roles: str) -> str:
+    """Return what a template makes of some turns of one word, then a user's."""
+    return ChatTemplate(template).render([*(role(name, f"<{name}>") for name in roles), user("hi")])
+
+
+ANY_ROLE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+KNOWS_DEVELOPERS = ANY_ROLE + "{# developer #}"
+FIRST_ALONE = (
+    "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('must come first') }}"
+    "{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+)
+LAST_WINS = (
+    "{% for m in messages if m.role == 'system' %}{% if loop.last %}[{{ m.role }}]{{ m.content }}{% endif %}{% endfor %}"
+    "{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+)
+DROPS_ROLES = "{% for m in messages if m.role in ('system', 'user') %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+GUIDE = "{% set guide = messages[0].role in ('system', 'developer') %}"
+ONE_GUIDE = (
+    GUIDE + "{% if guide %}[developer]{{ messages[0].content }}{% endif %}"
+    "{% for m in messages if m.role == 'user' %}[user]{{ m.content }}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "roles", "text"),
+    [
+        (ANY_ROLE, ("developer",), "[system]<developer>[user]hi"),
+        (DROPS_ROLES, ("developer",), "[system]<developer>[user]hi"),
+        (KNOWS_DEVELOPERS, ("developer",), "[developer]<developer>[user]hi"),
+        (ANY_ROLE, ("system", "developer"), "[system]<system>[system]<developer>[user]hi"),
+        (KNOWS_DEVELOPERS, ("system", "developer"), "[system]<system>[developer]<developer>[user]hi"),
+        (FIRST_ALONE, ("system", "developer"), "[system]<system>\n\n<developer>[user]hi"),
+        (FIRST_ALONE, ("system", "system", "system"), "[system]<system>\n\n<system>\n\n<system>[user]hi"),
+        (LAST_WINS, ("developer", "system"), "[system]<developer>\n\n<system>[user]hi"),
+        (ONE_GUIDE, ("developer",), "[developer]<developer>[user]hi"),
+        (ONE_GUIDE, ("system", "developer"), "[developer]<system>\n\n<developer>[user]hi"),
+        (ONE_GUIDE, ("system",), "[developer]<system>[user]hi"),
+    ],
+)
+def test_developers_are_the_system_where_a_template_does_not_know_them_and_nobody_is_left_out(
+    template: str, roles: tuple[str, ...], text: str
+) -> None:
+    assert guided(template, *roles) == text
+
+
+def test_a_system_turn_that_a_template_refuses_where_it_stands_stays_refused() -> None:
+    with pytest.raises(BadRequest, match="must come first"):
+        ChatTemplate(FIRST_ALONE).render([user("hi"), role("system", "be brief")])
+    with pytest.raises(BadRequest, match="not supported"):
+        guided("{% if messages[0].role == 'system' %}{{ raise_exception('not supported') }}{% endif %}", "developer")
+
+
+def test_a_template_in_an_option_is_a_text_or_a_file(tmp_path: Path) -> None:
+    assert configured_template(None) is None
+    assert configured_template("{{ messages }}") == "{{ messages }}"
+    (tmp_path / "chat.jinja").write_text("{{ 'é' }}", "utf-8")
+    assert configured_template(str(tmp_path / "chat.jinja")) == "{{ 'é' }}"
+    with pytest.raises(LoadFailed, match=r"neither a template nor a readable file: No such file"):
+        configured_template(str(tmp_path / "other.jinja"))
+    (tmp_path / "chat.jinja").write_bytes(b"\xff{{")
+    with pytest.raises(LoadFailed, match="neither a template nor a readable file"):
+        configured_template(str(tmp_path / "chat.jinja"))
 
 
 def test_several_templates_are_chosen_by_name() -> None:

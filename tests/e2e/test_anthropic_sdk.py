@@ -1,16 +1,16 @@
-"""Anthropic's SDK, unchanged, against a real tiny model that thinks and calls a tool, and one that says what it is told."""
+"""Anthropic's SDK, unchanged, against a tiny model that thinks and calls a tool, and one that says what it is told."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import httpx
 import pydantic
 import pytest
-from anthropic import beta_tool
 
+import anthropic
+from anthropic import beta_tool
 from server import Server, running_server
 from tiny.causal import make_scripted
 from tiny.templates import QWEN
@@ -63,7 +63,12 @@ def test_a_message_thinks_speaks_and_calls(client: anthropic.Anthropic, model: s
     assert isinstance(thought, anthropic.types.ThinkingBlock)
     assert isinstance(said, anthropic.types.TextBlock)
     assert isinstance(call, anthropic.types.ToolUseBlock)
-    assert (thought.thinking, said.text.strip(), call.name, call.input) == ("I must add.", "I add.", "add", {"a": 1, "b": 2})
+    assert (thought.thinking, said.text.strip(), call.name, call.input) == (
+        "I must add.",
+        "I add.",
+        "add",
+        {"a": 1, "b": 2},
+    )
     assert found.stop_reason == "tool_use"
     assert found.usage.output_tokens == len(CALLS) + 1
     assert found.usage.output_tokens_details
@@ -72,8 +77,8 @@ def test_a_message_thinks_speaks_and_calls(client: anthropic.Anthropic, model: s
 
 
 def test_a_stream_accumulates_to_the_same_message(client: anthropic.Anthropic, model: str) -> None:
-    whole = client.messages.create(**asked(model, tools=[ADD], temperature=0))
-    with client.messages.stream(**asked(model, tools=[ADD], temperature=0)) as stream:
+    whole = client.messages.create(**asked(model, tools=[ADD]))
+    with client.messages.stream(**asked(model, tools=[ADD])) as stream:
         text = "".join(stream.text_stream)
         found = stream.get_final_message()
     assert text.strip() == "I add."
@@ -121,6 +126,19 @@ def test_the_runner_of_tools_runs_them(client: anthropic.Anthropic, model: str, 
     last = runner.until_done()
     assert calls == [(1, 2)]
     assert last.content[0].model_dump()["text"] == "".join(ANSWERS)
+
+
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "count"}])
+def test_a_call_that_is_required_follows_its_schema(
+    client: anthropic.Anthropic, model: str, choice: dict[str, Any]
+) -> None:
+    count = {"name": "count", "input_schema": {"type": "object", "properties": {"to": {"enum": [7, 8]}}}}
+    count["input_schema"] |= {"required": ["to"], "additionalProperties": False}
+    fields = {"tools": [count], "tool_choice": {**choice, "disable_parallel_tool_use": True}}
+    found = client.messages.create(**asked(model, **fields, thinking={"type": "disabled"}))
+    (call,) = [block for block in found.content if block.type == "tool_use"]
+    assert (call.name, found.stop_reason) == ("count", "tool_use")
+    assert call.input in ({"to": 7}, {"to": 8})
 
 
 def test_stop_sequences_are_told(client: anthropic.Anthropic, model: str) -> None:
@@ -178,9 +196,13 @@ def test_an_answer_is_parsed_by_its_schema(client: anthropic.Anthropic) -> None:
     ("kind", "fields", "words"),
     [
         (anthropic.NotFoundError, {"model": "nobody/nothing"}, "nobody/nothing"),
-        (anthropic.BadRequestError, {"top_k": -1}, "top_k"),
-        (anthropic.BadRequestError, {"max_tokens": 10**6}, "This model's context is"),
-        (anthropic.BadRequestError, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+        (anthropic.BadRequestError, {"extra_body": {"top_k": -1}}, "top_k"),
+        (anthropic.BadRequestError, {"max_tokens": 4096}, "This model's context is"),
+        (
+            anthropic.BadRequestError,
+            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            "tools[0].type",
+        ),
         (anthropic.BadRequestError, {"system": [{"type": "text", "txt": "x"}]}, "system[0]"),
         (anthropic.InternalServerError, {"model": "echo/fail"}, "never loads"),
     ],
@@ -190,10 +212,8 @@ def test_an_answer_is_parsed_by_its_schema(client: anthropic.Anthropic) -> None:
 def test_errors_are_those_of_the_sdk(
     client: anthropic.Anthropic, model: str, kind: Any, fields: dict[str, Any], words: str, stream: bool
 ) -> None:
-    given = asked(model, stream=stream, **fields) if "model" not in fields else asked(**fields, stream=stream)
-    extra = {name: given.pop(name) for name in ("top_k",) if name in given}
     with pytest.raises(kind) as raised:
-        client.messages.create(**{**given, **fields, **({"extra_body": extra} if extra else {})} if not extra else {**given, "extra_body": extra})
+        client.messages.create(**{**asked(model), "stream": stream, **fields})
     assert words in raised.value.api_message
     assert raised.value.request_id.startswith("req_")
     assert raised.value.type
@@ -224,7 +244,7 @@ def test_betas_and_keys_are_taken_as_they_come(server: Server, model: str) -> No
                 "role": "user",
                 "content": [
                     {"type": "text", "text": "think first"},
-                    {"type": "text", "text": "call add " + ARGUMENTS, "cache_control": {"type": "ephemeral"}},
+                    {"type": "text", "text": "So.\ncall add " + ARGUMENTS, "cache_control": {"type": "ephemeral"}},
                 ],
             }
         ],
@@ -234,7 +254,11 @@ def test_betas_and_keys_are_taken_as_they_come(server: Server, model: str) -> No
     assert response.status_code == 200, response.text
     lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
     events = [json.loads(line) for line in lines]
-    assert [one["content_block"]["type"] for one in events if "content_block" in one] == ["thinking", "text", "tool_use"]
+    assert [one["content_block"]["type"] for one in events if "content_block" in one] == [
+        "thinking",
+        "text",
+        "tool_use",
+    ]
 
 
 async def _together(url: str, model: str) -> list[str]:

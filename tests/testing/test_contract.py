@@ -13,6 +13,7 @@ from universal_core import (
     Request,
     Step,
     Text,
+    Truncated,
     Usage,
 )
 from universal_core.testing import BackendContract, chat_request
@@ -43,6 +44,13 @@ def test_an_answer_without_a_finish_breaks_the_contract() -> None:
 def test_usage_told_twice_breaks_the_contract() -> None:
     with pytest.raises(AssertionError, match="once"):
         check_order([Finish(reason="stop"), Usage(), Usage()], chat_request("x", 1))
+
+
+def test_what_was_left_out_is_told_first() -> None:
+    messages = [Truncated(messages=2), Text(text="a"), Finish(reason="stop"), Usage()]
+    check_order(messages, chat_request("x", 1))
+    with pytest.raises(AssertionError, match="told first"):
+        check_order([messages[1], messages[0], *messages[2:]], chat_request("x", 1))
 
 
 def picture(index: int = 0, seed: int = 7) -> Picture:
@@ -83,3 +91,46 @@ def test_pictures_are_the_same_but_for_rounding() -> None:
     assert same(answer(100), answer(102))
     assert not same(answer(100), answer(103))
     assert not same(answer(100), content([DONE, Text(text="x")]))
+
+
+CALL = ToolCall(position=0, id="call_1", name="switch")
+
+
+@pytest.mark.parametrize(
+    ("events", "wrong"),
+    [
+        ([Text(text="a"), Truncated(messages=1)], "before all else"),
+        ([ToolCall(position=0, name="switch")], "id and name come first"),
+        ([ToolCall(position=0, arguments="{}")], "id and name come first"),
+        ([CALL, CALL], "id and name come first"),
+        ([ToolCall(position=1, id="call_1", name="switch")], "numbered from 0"),
+        ([Finish(reason="tool_calls")], "has some"),
+        ([CALL, ToolCall(position=0, arguments="[]"), Finish(reason="tool_calls")], "are an object"),
+    ],
+)
+def test_calls_out_of_order_break_the_contract(events: list[Event], wrong: str) -> None:
+    with pytest.raises(AssertionError, match=wrong):
+        check_calls(events)
+
+
+@pytest.mark.parametrize(
+    ("fields", "events", "wrong"),
+    [
+        ({"tools": TOOLS, "tool_choice": "none"}, [CALL], "where none may be"),
+        ({"tools": TOOLS, "allowed_tools": ("wait",)}, [CALL], r"\['switch'\] were called"),
+        (
+            {"tools": TOOLS, "parallel_tool_calls": False},
+            [CALL, ToolCall(position=1, id="call_2", name="wait")],
+            "one at a time",
+        ),
+        ({"tools": TOOLS, "tool_choice": "required"}, [Text(text="no")], "where one must be"),
+        ({"response_format": ResponseFormat(type="json_object")}, [Text(text='"maybe"')], "has not the form"),
+        ({"reasoning_effort": "none"}, [Reasoning(text="hm")], "where nothing is to be"),
+    ],
+)
+def test_a_conversation_that_is_not_as_asked_breaks_the_contract(
+    fields: dict[str, Any], events: list[Event], wrong: str
+) -> None:
+    request = msgspec.structs.replace(chat_request("x", 9), **fields)
+    with pytest.raises(AssertionError, match=wrong):
+        check_talk([*events, Finish(reason="stop")], request)

@@ -48,7 +48,11 @@ def make_adapter(
                 if "lora_A" in name or "lora_B" in name or "lora_embedding" in name:
                     weight.normal_(std=0.2)
     path.mkdir(parents=True, exist_ok=True)
-    weights = {name: weight for name, weight in get_peft_model_state_dict(adapted, save_embedding_layers=False).items() if "lora_" in name}
+    weights = {
+        name: weight
+        for name, weight in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
+        if "lora_" in name
+    }
     save_file({f"base_model.model.{name}": w.contiguous() for name, w in weights.items()}, path / WEIGHTS)
     config.save_pretrained(path)
     return path

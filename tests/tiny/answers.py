@@ -4,15 +4,20 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import structs
+
 from universal_core import (
     ChatMessage,
     ChatRequest,
     CompletionRequest,
     Event,
     Finish,
+    Reasoning,
     Text,
     TextPart,
     TokenLogprob,
+    ToolCall,
+    Truncated,
     Usage,
 )
 
@@ -22,6 +27,8 @@ class Answer:
     """One answer, put together from its events."""
 
     text: str = ""
+    reasoning: str = ""
+    calls: dict[int, ToolCall] = field(default_factory=dict)
     reason: str | None = None
     pieces: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -33,11 +40,24 @@ class Answers:
 
     by_index: dict[int, Answer]
     usage: Usage
+    dropped: int = 0
+    """How many messages of a chat were left out."""
 
     @property
     def text(self) -> str:
         """The text of the first answer."""
         return self.by_index[0].text
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought before the first answer."""
+        return self.by_index[0].reasoning
+
+    @property
+    def calls(self) -> list[tuple[str | None, str]]:
+        """Name and arguments of the first answer's calls, in their order."""
+        found = self.by_index[0].calls
+        return [(found[place].name, found[place].arguments) for place in sorted(found)]
 
     @property
     def reason(self) -> str | None:
@@ -63,20 +83,39 @@ async def gather(events: AsyncIterable[Event]) -> Answers:
     """Read a stream to its end and check its order: one Finish per answer, nothing after it, one Usage last."""
     found: dict[int, Answer] = {}
     usage: Usage | None = None
+    dropped = 0
     async for event in events:
         assert usage is None, "nothing may follow the usage"
+        if isinstance(event, Truncated):
+            assert not found, "what was left out is told before the answers"
+            dropped = event.messages
+            continue
         if isinstance(event, Usage):
             usage = event
             continue
-        assert isinstance(event, Text | Finish)
+        assert isinstance(event, Text | Reasoning | ToolCall | Finish)
         answer = found.setdefault(event.index, Answer())
         assert answer.reason is None, "nothing may follow the end of an answer"
         if isinstance(event, Finish):
             answer.reason = event.reason
+        elif isinstance(event, Reasoning):
+            answer.reasoning += event.text
+        elif isinstance(event, ToolCall):
+            answer.calls[event.position] = _longer(answer.calls.get(event.position), event)
         else:
             answer.text += event.text
             answer.pieces.append(event.text)
             answer.logprobs.extend(event.logprobs)
     assert usage is not None, "the usage must come last"
     assert all(answer.reason for answer in found.values()), "every answer must end"
-    return Answers(found, usage)
+    return Answers(found, usage, dropped)
+
+
+def _longer(call: ToolCall | None, part: ToolCall) -> ToolCall:
+    """Return a call with a further part: the first part alone has a name and an id."""
+    if call is None:
+        assert part.name is not None
+        assert part.id is not None
+        return part
+    assert (part.name, part.id) == (None, None)
+    return structs.replace(call, arguments=call.arguments + part.arguments)

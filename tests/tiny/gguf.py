@@ -17,7 +17,7 @@ import numpy
 from numpy.typing import NDArray
 
 from tiny.causal import scripted_chain
-from tiny.tokenizers import CHAT_TEMPLATE, END, PAD, TURN, TURN_END, byte_level_tokenizer
+from tiny.tokenizers import CHAT_TEMPLATE, END, PAD, TURN, TURN_END, byte_level_tokenizer, sentencepieces
 
 Tensors = dict[str, NDArray[numpy.float32]]
 Random = Callable[..., NDArray[numpy.float32]]
@@ -93,6 +93,31 @@ def make_gguf_llama(
         _add_byte_level(writer, tokenizer)
         if pooling is not None:
             writer.add_pooling_type(gguf.PoolingType[pooling.upper()])
+    return path
+
+
+def make_gguf_sentencepiece(path: Path, *, seed: int = 0, context: int = 512) -> Path:
+    """Write a random Llama with the vocabulary of :func:`tiny.tokenizers.sentencepiece_tokenizer`."""
+    names, random, hidden = sentencepieces(), _random(seed, SPREAD), 256
+    tensors = {
+        "token_embd.weight": random(len(names), hidden) / SPREAD,
+        "output_norm.weight": _ones(hidden),
+        "output.weight": random(len(names), hidden),
+    }
+    tensors |= _block(0, _decoder_shapes(hidden, 512, 4, 2, hidden // 4), random)
+    kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL, *[gguf.TokenType.BYTE] * 256]
+    with _writing(path, "llama", tensors) as writer:
+        _add_shape(writer, context, hidden, 1, 512)
+        _add_attention(writer, 4, 2, hidden // 4)
+        writer.add_vocab_size(len(names))
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(list(names))
+        writer.add_token_scores([float(-place) for place in range(len(names))])
+        writer.add_token_types([*kinds, *[gguf.TokenType.NORMAL] * (len(names) - len(kinds))])
+        writer.add_unk_token_id(0)
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_add_space_prefix(True)
     return path
 
 
@@ -273,6 +298,15 @@ def add_text(source: Path, target: Path, key: str, value: str) -> Path:
     """Write ``source`` again with one more entry in its metadata."""
     writer = _copied(gguf.GGUFReader(source), target)
     writer.add_string(key, value)
+    _finish(writer)
+    return target
+
+
+def add_numbers(source: Path, target: Path, numbers: dict[str, int]) -> Path:
+    """Write ``source`` again with more numbers in its metadata."""
+    writer = _copied(gguf.GGUFReader(source), target)
+    for key, value in numbers.items():
+        writer.add_uint32(key, value)
     _finish(writer)
     return target
 

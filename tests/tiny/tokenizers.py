@@ -13,6 +13,8 @@ CORPUS = (
     "0 1 2 3 4 5 6 7 8 9 10 100 true false null",
 )
 
+WORDS = ("▁", "▁yes", "yes", '▁{"', '{"', '"', "name", "▁name", '":', "▁true", "true", "}", "▁▁", "a", "b", "n", "o")
+
 CHAT_TEMPLATE = """\
 {%- if tools %}<|im_start|>system
 # Tools
@@ -67,3 +69,21 @@ def byte_level_tokenizer(
     wrapped.add_tokens([AddedToken(piece, special=False, normalized=False) for piece in dict.fromkeys(pieces)])
     wrapped.chat_template = chat_template
     return wrapped
+
+
+def sentencepieces() -> tuple[str, ...]:
+    """Return the tokens of a vocabulary as Llama 2 has it: special ones, bytes, and words with their blanks."""
+    return ("<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *WORDS)
+
+
+def sentencepiece_tokenizer() -> Any:
+    """Return a tokenizer that puts a blank before every text, and writes bytes for what it has no token for."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    names = {name: place for place, name in enumerate(sentencepieces())}
+    tokenizer = Tokenizer(models.BPE(vocab=names, merges=[], byte_fallback=True, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    tokenizer.decoder = decoders.Sequence(steps)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")

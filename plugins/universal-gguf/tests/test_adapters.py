@@ -86,12 +86,18 @@ def test_several_at_once_each_write_what_they_write_alone(model: GenerationModel
 
 
 def test_the_model_itself_writes_the_same_with_adapters_beside_it(
-    model: GenerationModel, new_model: LoadModel, ask_writer: Ask
+    new_model: LoadModel, files: dict[str, str], ask_writer: Ask
 ) -> None:
     request = completion(PROMPT, max_tokens=16, logprobs=2)
+    model = new_model("qwen3", adapters=files)
+    (expected,) = ask_writer(new_model("qwen3"), request)
+    assert ask_writer(model, request) == [expected]
     ask_writer(model, completion(PROMPT, max_tokens=4, adapter="one"))
-    (found,), (expected,) = ask_writer(model, request), ask_writer(new_model("qwen3"), request)
-    assert found.by_index == expected.by_index
+    (after,) = ask_writer(model, request)
+    assert after.text == expected.text
+    # Where in the cache a sequence stands moves the last bits, adapters or not.
+    for one, other in zip(after.by_index[0].logprobs, expected.by_index[0].logprobs, strict=True):
+        assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
 
 
 def test_what_an_adapter_has_read_is_of_use_to_that_adapter_alone(
@@ -155,16 +161,14 @@ def test_an_adapter_that_was_not_loaded_is_refused(model: GenerationModel, ask_w
     assert raised.value.param == "model"
 
 
-@pytest.mark.parametrize("name", ["Q4_K_M", "q8_0", "F16", "UD-Q4_K_XL", "i1-IQ4_XS", "bf16"])
+@pytest.mark.parametrize("name", ["Q4_K_M", "q8_0", "F16", "UD-Q4_K_XL", "i1-IQ4_XS", "bf16", "Q4"])
 def test_an_adapter_cannot_be_called_like_a_quantization(name: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=f"an adapter cannot be called {name}, which is a quantization"):
         msgspec.convert({"adapters": {name: "somewhere"}}, GenerationOptions)
 
 
-@pytest.mark.parametrize("name", ["sql", "Q4", "q4-poems", "f16s", "my.q8_0.lora"])
+@pytest.mark.parametrize("name", ["sql", "q4-poems", "f16s", "my.q8_0.lora"])
 def test_other_names_are_names(name: str) -> None:
-    if name == "Q4":
-        pytest.skip("that is a quantization: I?Q[1-9]")
     assert msgspec.convert({"adapters": {name: "somewhere"}}, GenerationOptions).adapters == {name: "somewhere"}
 
 

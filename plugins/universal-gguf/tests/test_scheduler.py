@@ -17,11 +17,12 @@ from universal_gguf.generation.scheduler import Turns
 from universal_gguf.threads import Threads
 
 WORDS = 5
+ADAPTERS = {None: 0, "one": 1, "two": 3}
 
 
-def following(tokens: list[int]) -> int:
-    """Return what the formula says after some tokens: every one of them matters."""
-    return sum((place + 1) * token for place, token in enumerate(tokens)) % WORDS
+def following(tokens: list[int], adapter: str | None = None) -> int:
+    """Return what the formula says after some tokens: every one of them matters, and so does the adapter."""
+    return sum((place + 1) * (token + ADAPTERS[adapter]) for place, token in enumerate(tokens)) % WORDS
 
 
 class Formula:
@@ -30,8 +31,12 @@ class Formula:
     def __init__(self, cells: int, size: int) -> None:
         self.cells = cells
         self.size = size
-        self.memory: dict[int, list[list[int]]] = {}
+        self.memory: dict[int, list[list[Any]]] = {}
         self.wanted: list[int] = []
+        self.adapter: str | None = None
+
+    def use(self, adapter: str | None) -> None:
+        self.adapter = adapter
 
     def step(self, pieces: list[Piece]) -> int:
         assert sum(len(piece.tokens) for piece in pieces) <= self.size
@@ -41,10 +46,11 @@ class Formula:
             cells = self.memory.setdefault(piece.sequence, [])
             assert piece.position == len(cells), "positions follow one another"
             for token in piece.tokens:
-                cells.append([token])
+                cells.append([token, self.adapter])
+            assert {cell[1] for cell in cells} == {self.adapter}, "nobody goes on from what another adapter has read"
             tokens = [cell[0] for cell in cells]
             for place in range(len(tokens) - piece.wanted, len(tokens)):
-                self.wanted.append(following(tokens[: place + 1]))
+                self.wanted.append(following(tokens[: place + 1], self.adapter))
         assert self.used() <= self.cells, "the context has no more cells"
         return Outcome.DONE
 
@@ -101,7 +107,7 @@ class Foreseeing:
     def guess(self, sequence: Any) -> list[int]:
         tokens, shift = list(sequence.tokens), sequence._sampler.shift
         for _ in range(self.dice.randint(0, 3)):
-            tokens.append((following(tokens) + shift) % WORDS if self.dice.random() < 0.8 else 0)
+            tokens.append((following(tokens, sequence.adapter) + shift) % WORDS if self.dice.random() < 0.8 else 0)
         return tokens[len(sequence.tokens) :]
 
     def forget(self, sequence: Any) -> None:
@@ -111,19 +117,22 @@ class Foreseeing:
 class Request:
     """A prompt and its answers; the others begin when the first has its first token."""
 
-    def __init__(self, prompt: list[int], limit: int, count: int = 1) -> None:
+    def __init__(self, prompt: list[int], limit: int, count: int = 1, adapter: str | None = None) -> None:
         self.prompt = prompt
         self.limit = limit
+        self.adapter = adapter
         self.answers = [
             GuessedSequence(prompt, Shifted(shift), Silence(), limit=limit, ends=())  # type: ignore[arg-type]
             for shift in range(count)
         ]
+        for answer in self.answers:
+            answer.adapter = adapter
 
     def check(self) -> None:
         for shift, answer in enumerate(self.answers):
             expected = list(self.prompt)
             while len(expected) < len(self.prompt) + self.limit:
-                expected.append((following(expected) + shift) % WORDS)
+                expected.append((following(expected, self.adapter) + shift) % WORDS)
             assert answer.tokens == expected
 
 
@@ -359,7 +368,8 @@ def test_in_a_random_walk_every_answer_is_right_and_every_request_ends(seed: int
         if dice.random() < 0.3:
             text = dice.choice(stems)[: dice.randint(1, 25)] + prompt(dice.randint(0, 6), dice.randint(0, 3))
             room = cells - len(text)
-            requests.append(Request(text, dice.randint(1, min(25, room)), dice.choice((1, 1, 1, 2, 4))))
+            adapter = dice.choice(list(ADAPTERS)) if seed % 2 else None
+            requests.append(Request(text, dice.randint(1, min(25, room)), dice.choice((1, 1, 1, 2, 4)), adapter))
             loop.add(requests[-1])
         if requests and dice.random() < 0.05:
             loop.cancel(requests.pop(dice.randrange(len(requests))))

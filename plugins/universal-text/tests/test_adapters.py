@@ -142,6 +142,13 @@ def test_a_scale_says_how_strongly_an_adapter_acts(
     assert len({plain.text, half.text, full.text}) == 3
 
 
+def test_any_name_that_a_request_may_choose_by_will_do(base: Path, adapter: Adapter, open_model: Any, ask: Any) -> None:
+    names = ("v1.5", "keys", "half", "lora_A", "Q4_K_M")  # some are what a module of PyTorch has already
+    model = open_model(base, adapters={name: str(adapter()) for name in names})
+    answers = ask(model, *(completion(PROMPT, max_tokens=6, adapter=name) for name in names))
+    assert len({answer.text for answer in answers}) == 1
+
+
 def test_an_adapter_that_was_not_loaded_is_refused(base: Path, adapter: Adapter, open_model: Any) -> None:
     model = open_model(base, adapters={"one": str(adapter())})
     with pytest.raises(BadRequest, match="there is no adapter 'two'; loaded are: one") as raised:
@@ -194,7 +201,7 @@ def test_an_adapter_with_a_larger_vocabulary_is_told(base: Path, spoilt: Path, o
     weights = load_file(spoilt / "adapter_model.safetensors")
     weights["base_model.model.model.embed_tokens.weight"] = torch.zeros(3, 64)
     save_file(weights, spoilt / "adapter_model.safetensors")
-    with pytest.raises(LoadFailed, match="brings whole weights .*embed_tokens.*larger vocabulary"):
+    with pytest.raises(LoadFailed, match=r"brings whole weights .*embed_tokens.*larger vocabulary"):
         open_model(base, adapters={"sql": str(spoilt)})
 
 

@@ -208,5 +208,7 @@ class CountBody(ConversationBody, frozen=True, kw_only=True, dict=True):
         return TokenizeRequest(
             messages=self.conversation.messages(media),
             tools=fields.get("tools", ()),
+            reasoning_effort=self.effort(),
+            thinking_budget=self.thinking.budget_tokens if isinstance(self.thinking, Thinks) else None,
             chat_template_kwargs=self.template_arguments(),
         )

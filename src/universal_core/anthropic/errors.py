@@ -19,11 +19,16 @@ _TYPES = {
 }
 """What Anthropic calls an error with a status; others are the request's fault below 500, and the server's above."""
 
+_DETAILS = {"thread": {"error_code": "thread_unsupported_request"}}
+"""What clients look for in the refusal of a field: this one makes them send the whole conversation each time."""
+
 
 def error_body(error: UniversalError, scope: Scope) -> dict[str, Any]:
     """Return Anthropic's error object."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    told = {"type": kind, "message": error.message}
+    told: dict[str, Any] = {"type": kind, "message": error.message}
+    if error.param in _DETAILS:
+        told["details"] = _DETAILS[error.param]
     return {"type": "error", "error": told, "request_id": request_id(HTTPConnection(scope))}
 
 

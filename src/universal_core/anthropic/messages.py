@@ -48,7 +48,7 @@ async def create(request: Request) -> Response:
             return _stream(request, body, call, names)
         (events,) = await collect(request, [call])
     except UniversalError as error:
-        raise names.told(error) from error
+        raise names.told(error) from None
     stops = body.stop_sequences or ()
     return answer(MessageBody.of(call.plan.name, events, stops, hides_thoughts=body.hides_thoughts), [call])
 
@@ -69,7 +69,7 @@ async def count_tokens(request: Request) -> Response:
         call = await _open(request, body, "tokenize")
         ((result,),) = await collect(request, [call])
     except UniversalError as error:
-        raise names.told(error) from error
+        raise names.told(error) from None
     assert isinstance(result, TokenizeResult)
     return answer(TokensCounted(len(result.tokens)), [call])
 

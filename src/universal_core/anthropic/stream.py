@@ -55,7 +55,7 @@ class MessageEvents:
             async for frame in frames:
                 yield frame
         except UniversalError as error:
-            raise self._names.told(error) from error
+            raise self._names.told(error) from None
         finally:
             await frames.aclose()
         ending = Ending.of(self._finish, self._stops)

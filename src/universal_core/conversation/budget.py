@@ -13,8 +13,8 @@ from universal_core.conversation.vocabulary import Vocabulary
 class ThinkingBudget:
     """Lets the model think for ``budget`` tokens, and then nothing pass but the tokens of ``end``.
 
-    ``parser`` tells what is thought, and sees ``markers`` for special tokens. Outside of thoughts, and before the budget
-    is used up, what ``inner`` allows is allowed.
+    ``parser`` tells what is thought, and sees ``markers`` for special tokens. Outside of thoughts, and as long as the
+    budget lasts, what ``inner`` allows is allowed.
     """
 
     def __init__(
@@ -62,9 +62,7 @@ class ThinkingBudget:
     def copy(self) -> "ThinkingBudget":
         """Return the same for a further answer."""
         inner = self._inner.copy() if self._inner else None
-        copied = ThinkingBudget(
-            self._vocabulary, deepcopy(self._parser), self._markers, self._left, self._end, inner
-        )
+        copied = ThinkingBudget(self._vocabulary, deepcopy(self._parser), self._markers, self._left, self._end, inner)
         copied._closing = deque(self._closing)
         return copied
 

@@ -138,19 +138,22 @@ def _joined(rules: str, parts: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _explain(parts: dict[str, dict[str, Any]], params: Mapping[str, str], tokenizer: LLTokenizer) -> None:
-    """Raise BadRequest for the first part that cannot be followed by itself, with the place in it."""
+    """Raise BadRequest for a part that cannot be followed by itself, with the place in it; schemas name no others."""
 
-    def problem_of(part: Mapping[str, Any]) -> str | None:
-        words = LLMatcher.validate_grammar(_joined("start: @part", {"part": part}), tokenizer, limits=_LIMITS)
+    def problem_of(name: str, part: Mapping[str, Any]) -> str | None:
+        rules = _joined(f"start: @{name}", {**parts, name: part} if "lark_grammar" in part else {name: part})
+        words = LLMatcher.validate_grammar(rules, tokenizer, limits=_LIMITS)
         return _reason(words) if words else None
 
-    for name, part in parts.items():
-        param = params.get(name)
-        if "json_schema" in part:
-            problem = blame(part["json_schema"], lambda schema: problem_of({"json_schema": schema}))
-        else:
-            problem = problem_of(part)
-        if problem:
+    def fault(name: str, part: dict[str, Any]) -> str | None:
+        if "json_schema" not in part:
+            return problem_of(name, part)
+        return blame(part["json_schema"], lambda schema: problem_of(name, {"json_schema": schema}))
+
+    fallback = next(iter(params.values()), None)
+    for name in sorted(parts, key=lambda name: "lark_grammar" in parts[name]):
+        if problem := fault(name, parts[name]):
+            param = params.get(name, fallback)
             raise BadRequest(f"{param}: {problem}", param=param)
 
 

@@ -18,7 +18,7 @@ from universal_core.conversation.effort import Effort
 from universal_core.conversation.parsing import Call, Content, Piece, Thought, TurnParser
 from universal_core.conversation.stops import could_begin
 from universal_core.conversation.template import ChatTemplate
-from universal_core.conversation.tools import Rules, callable_tools
+from universal_core.conversation.tools import Rules, callable_tools, callables
 from universal_core.conversation.tools.lark import literal, pattern
 from universal_core.conversation.tools.objects import parsed
 from universal_core.conversation.vocabulary import Vocabulary
@@ -35,7 +35,7 @@ _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 _CHANNEL = re.compile(re.escape(CHANNEL) + r"\s*(\w+)")
 # A header has a role, a recipient, a channel and a type of content, and is never longer.
 _LONGEST_HEADER = 256
-_HEADER_BEGINNINGS = (CHANNEL, MESSAGE, CONSTRAIN, START, "assistant", " to=", "to=")
+_BEHIND_ROLE = (CHANNEL, MESSAGE, CONSTRAIN, " to=", "to=")
 
 Kind = Literal["thought", "call", "content"]
 
@@ -166,8 +166,13 @@ class HarmonyTurn:
             pieces.append(Content(text, self._passed))
 
     def _is_header(self, text: str) -> bool:
-        written = text.lstrip() if not self._header else text
-        known = any(written.startswith(one) or one.startswith(written) for one in _HEADER_BEGINNINGS)
+        """Whether a text may be what goes on with the header, or the beginning of that."""
+        written = (self._header + text).lstrip()
+        for part in (START, "assistant"):
+            if part.startswith(written):
+                return True
+            written = written.removeprefix(part)
+        known = any(written.startswith(one) or one.startswith(written) for one in _BEHIND_ROLE)
         return known and len(text.partition(MESSAGE)[0]) < _LONGEST_HEADER
 
     def _drop(self, count: int) -> None:
@@ -204,22 +209,22 @@ class HarmonyDialect:
 
     def thought_end(self, request: ChatRequest, tail: str) -> str | None:
         """Return what ends a thought; a call may follow where there are tools, else only the answer does."""
+        if HarmonyTurn(tail, frozenset()).answering:
+            return None
         return _NEXT if callable_tools(request) else _NEXT + _FINAL
 
     def grammar(self, request: ChatRequest, tail: str, form: Grammar | None) -> Grammar | None:
         """Return a thought that may come first, and then the answer in its form, or a call that is valid."""
-        enforced = enforces(request)
-        if not enforced and form is None:
+        if form is None and not enforces(request):
             return None
         known = embedded(form) if form else Rules("")
         parts, params = dict(known.parts), dict(known.params)
         calls = []
-        for number, (place, tool) in enumerate(callable_tools(request).items() if enforced else ()):
-            part = f"tool_{number}"
-            parts[part] = {"json_schema": tool.parameters or {"type": "object"}}
-            params[part] = f"{place}.function.parameters"
+        for tool in callables(request):
+            parts[tool.part] = {"json_schema": tool.schema}
+            params[tool.part] = tool.param
             header = literal(f"commentary to=functions.{tool.name} ")
-            calls.append(f'channel {header} constrain "json" message @{part}')
+            calls.append(f'channel {header} constrain "json" message @{tool.part}')
         answer = "@form" if form else "TEXT"
         answers = [] if calls and request.tool_choice == "required" else [f'channel "final" message {answer}']
         return Grammar(self._rules(tail, " | ".join([*answers, *calls]), answer), parts, params)
@@ -229,13 +234,14 @@ class HarmonyDialect:
         markers = {"channel": CHANNEL, "message": MESSAGE, "constrain": CONSTRAIN, "start_of": START, "end_of": END}
         spelled = "".join(f"{name}: {self._spell(marker)}\n" for name, marker in markers.items())
         begun = HarmonyTurn(tail, frozenset())
-        thought = 'TEXT end_of start_of "assistant"'
+        text = 'TEXT end_of start_of "assistant"'
+        # Words before a call are content too, and so no part of an answer that has a form.
+        channels = '"analysis"' if answer == "@form" else '("analysis" | "commentary")'
+        start = f"(channel {channels} message {text})* turn"
         if begun.thinking:
-            start = f"{thought} turn"
+            start = f"{text} {start}"
         elif begun.answering:
             start, turn = "turn", answer
-        else:
-            start = f'(channel "analysis" message {thought})? turn'
         # The markers spelled out in letters would end a text for who reads it, so no text has them.
         ends = "|".join(map(pattern, _ENDS))
         return f"start: {start}\nturn: {turn}\n{spelled}TEXT: /(?s:.*)/ & ~/(?s:.*)({ends})(?s:.*)/\n"

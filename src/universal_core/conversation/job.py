@@ -60,6 +60,11 @@ class Sequence:
         return len(self.tokens) - self.read
 
     @property
+    def is_scored(self) -> bool:
+        """Whether the logits after each of the next tokens are wanted."""
+        return self.scores is not None and not self.scores.complete
+
+    @property
     def reusable(self) -> int:
         """How many of the first tokens need not be read where something else has read them: at least one must be."""
         last = len(self.tokens) - 1
@@ -77,7 +82,7 @@ class Sequence:
 
     def wanted(self, count: int) -> int:
         """Return after how many of the last ``count`` tokens that were handed out the logits are wanted."""
-        if self.scores is not None and not self.scores.complete:
+        if self.is_scored:
             return count
         return 0 if self.unread else 1
 

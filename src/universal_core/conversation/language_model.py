@@ -101,7 +101,7 @@ class LanguageModel(ABC):
         def read() -> TokenizeResult:
             text = request.text
             if text is None:
-                tokens = self._prompter.read_chat(request)
+                tokens = self._prompter.read_chat(self._dialect.told(request.chat))
             else:
                 tokens = self._vocabulary.encode(text, special=request.add_special)
             return self._vocabulary.tokenized(tokens, pieces=request.pieces)

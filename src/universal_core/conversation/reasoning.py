@@ -200,7 +200,9 @@ class ThinkingTurn:
         """Return pieces of the rest with their places in the whole turn."""
         if not self._start:
             return pieces
-        return [replace(piece, start=piece.start + self._start) if isinstance(piece, Content) else piece for piece in pieces]
+        return [
+            replace(piece, start=piece.start + self._start) if isinstance(piece, Content) else piece for piece in pieces
+        ]
 
     def _drop(self, count: int) -> None:
         self._buffer = self._buffer[count:]
@@ -233,4 +235,3 @@ def _spelled(form: ReasoningFormat, spell: Callable[[str], str]) -> str:
     token = next((marker for marker in form.tokens if form.opening[0].startswith(marker)), form.opening[0])
     rest = form.opening[0][len(token) :]
     return f"{spell(token)} {spell(rest)}" if rest else spell(token)
-

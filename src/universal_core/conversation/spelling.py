@@ -46,7 +46,8 @@ class Spelling:
 
     def _longest_first(self, data: bytes) -> list[int]:
         """Return the longest token that a text begins with, then the longest that the rest begins with, and so on."""
-        found, start, known = [], 0, self._by_bytes
+        found: list[int] = []
+        start, known = 0, self._by_bytes
         while start < len(data):
             ends = range(min(len(data), start + self._longest), start, -1)
             end = next((end for end in ends if data[start:end] in known), None)

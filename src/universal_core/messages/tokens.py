@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from universal_core.messages.chat import ChatMessage, Tool, features_of
+from universal_core.messages.chat import ChatMessage, ChatRequest, Tool, features_of
 from universal_core.messages.message import Request, Result
 
 
@@ -18,9 +18,22 @@ class TokenizeRequest(Request, frozen=True, kw_only=True):
     text: str | None = None
     messages: tuple[ChatMessage, ...] = ()
     tools: tuple[Tool, ...] = ()
+    reasoning_effort: str | None = None
+    thinking_budget: int | None = None
     chat_template_kwargs: dict[str, Any] = {}
     add_special: bool = True
     pieces: bool = False
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The chat whose prompt is asked for."""
+        return ChatRequest(
+            messages=self.messages,
+            tools=self.tools,
+            reasoning_effort=self.reasoning_effort,
+            thinking_budget=self.thinking_budget,
+            chat_template_kwargs=self.chat_template_kwargs,
+        )
 
     def features(self) -> dict[str, str]:
         """Add what the turns themselves ask for, as a chat does."""

@@ -48,16 +48,20 @@ class ResponseUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a response failed, with the codes that every endpoint has."""
+    """Why a response failed: ``code`` is one of the few that OpenAI has here, ``type`` the one of every endpoint."""
 
-    code: str
+    code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
     message: str
-    param: str | None = None
+    param: str | None
+    type: str
 
     @classmethod
     def of(cls, error: UniversalError) -> "ResponseError":
         """Return what an error says."""
-        return cls(code=error.code or error.type, message=error.message, param=error.param)
+        code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"] = "server_error"
+        if error.status < 500:
+            code = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt"
+        return cls(code=code, message=error.message, param=error.param, type=error.code or error.type)
 
 
 class IncompleteDetails(msgspec.Struct, frozen=True):

@@ -43,12 +43,14 @@ from universal_core.messages import (
     TextPart,
     TokenizeRequest,
     TokenizeResult,
+    Truncated,
     Usage,
 )
 from universal_core.testing.bench import Bench
 from universal_core.testing.labelling import check_labelling, labelling_samples
 from universal_core.testing.looking import check_looking, looking_samples, near
 from universal_core.testing.painting import MANY_STEPS, check_pictures, image_samples, pictures_of, same_pictures
+from universal_core.testing.talking import check_talk, talking_samples
 
 
 def chat_request(text: str, max_tokens: int) -> ChatRequest:
@@ -169,6 +171,16 @@ class BackendContract:
             assert late <= 1, f"{task} took {late} steps after it was cancelled"
             assert bench.run(task, self.requests(task)[1])
 
+    def test_a_conversation_has_what_the_claim_promises(self) -> None:
+        """Calls come in valid pieces, only of tools that may be called; answers have the form that is asked for."""
+        bench = self.bench()
+        if "chat" not in bench.plan.claim.tasks:
+            return
+        for request in talking_samples(bench.plan.claim.fields):
+            messages = bench.run("chat", request)
+            check_order(messages, request)
+            check_talk(messages, request)
+
     def test_a_bad_request_is_an_error_with_a_status(self) -> None:
         """A request that the model cannot answer is a UniversalError, and harms nothing."""
         bench = self.bench()
@@ -225,9 +237,10 @@ def numbers(answer: object) -> Sequence[float] | None:
 
 
 def check_order(messages: list[Message], request: GenerationRequest) -> None:
-    """Assert that events come in order: text, one Finish an answer, at most one Usage, nothing after an end."""
+    """Assert that events come in order: what was left out, text, a Finish an answer, at most one Usage, no more."""
     finished: set[int] = set()
     usages = 0
+    assert not any(isinstance(message, Truncated) for message in messages[1:]), "what was left out is told first"
     for message in messages:
         index = getattr(message, "index", None)
         if isinstance(message, Finish):

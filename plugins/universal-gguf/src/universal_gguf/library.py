@@ -91,7 +91,7 @@ class Weights:
         return context
 
     def add_adapter(self, name: str, file: str, scale: float) -> None:
-        """Load an adapter; all must be there before the first context is. Raises LoadFailed in llama.cpp's own words."""
+        """Load an adapter; all must be there before the first context is made. Raises LoadFailed."""
         errors = log.collect_errors()
         pointer = llama_cpp.llama_adapter_lora_init(self.pointer, file.encode())
         if not pointer:

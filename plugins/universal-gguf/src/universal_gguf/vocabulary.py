@@ -16,6 +16,10 @@ _SPECIAL = {
     "mask_token": llama_cpp.llama_vocab_mask,
 }
 
+_NO_TEXT = (
+    llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_UNUSED
+)
+
 
 class GgufVocabulary(Vocabulary):
     """The tokens of a GGUF file; ``size`` is how many token ids the model knows.
@@ -68,9 +72,9 @@ class GgufVocabulary(Vocabulary):
         return self._written(token) if token >= 0 else b""
 
     def is_special(self, token: int) -> bool:
-        """Whether a token is one of control, or one that the user defined and that looks like a marker."""
+        """Whether a token is one of control, stands for no text, or is the user's own and looks like a marker."""
         attributes = llama_cpp.llama_vocab_get_attr(self.pointer, token)
-        if attributes & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL:
+        if attributes & _NO_TEXT:
             return True
         written = self.bytes_of(token)
         looks_special = (written[:1], written[-1:]) in ((b"<", b">"), (b"[", b"]"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
+from universal_core.conversation.schemas import followable
 from universal_core.conversation.tools.format import callable_tools
 from universal_core.errors import BadRequest
 from universal_core.messages import ChatRequest, Tool
@@ -42,24 +43,25 @@ def parts_of(tools: list[Callable]) -> tuple[dict[str, dict[str, Any]], dict[str
     return {tool.part: {"json_schema": tool.schema} for tool in tools}, {tool.part: tool.param for tool in tools}
 
 
-def problem_of(schema: Any) -> str | None:
-    """Return why answers cannot be kept to a schema, None where they can."""
-    return _problem(json.dumps(schema))
+def problem_of(schema: Any, param: str = "parameters") -> str | None:
+    """Return why answers cannot be kept to a schema, in the words for a client, None where they can."""
+    return _problem(json.dumps(schema), param)
 
 
 def _callable(place: str, tool: Tool, at: int) -> Callable:
     param = f"{place}.function.parameters"
     schema = {"type": "object", **tool.parameters} if tool.parameters else NONE
-    problem = problem_of(schema)
+    problem = problem_of(schema, param)
     if problem and tool.strict:
-        raise BadRequest(f"{param}: a strict tool's schema must be one that can be enforced: {problem}", param=param)
+        raise BadRequest(f"{problem}; a tool that is not strict may ask for it", param=param)
     return Callable(tool.name, f"arguments_{at}", ANY if problem else schema, param, tool.strict)
 
 
 @lru_cache(maxsize=512)
-def _problem(schema: str) -> str | None:
+def _problem(schema: str, param: str) -> str | None:
     try:
-        problem = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(schema))
-    except ValueError as error:
-        problem = str(error)
-    return problem.strip().splitlines()[0] if problem else None
+        known = followable(json.loads(schema), param)
+    except BadRequest as error:
+        return str(error)
+    words = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(known))
+    return f"{param}: {words.strip().splitlines()[0]}" if words else None

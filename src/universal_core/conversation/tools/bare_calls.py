@@ -1,20 +1,21 @@
 """Formats whose calls are JSON objects that a turn begins with, without any marker."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from universal_core.conversation.parsing import Call, TurnParser
 from universal_core.conversation.tools.arguments import ANY, Callable, callables, parts_of, problem_of
 from universal_core.conversation.tools.cursor import Cursor, Reading
 from universal_core.conversation.tools.format import Rules, Spell, calls_many
-from universal_core.conversation.tools.json_calls import object_rule
+from universal_core.conversation.tools.json_calls import object_rule, written_object
 from universal_core.conversation.tools.lark import GAP, SPACE, TERMINALS, either, literal, marker, pattern, repeated
 from universal_core.conversation.tools.objects import json_call, told_arguments
 from universal_core.conversation.tools.python import dotted_call
 from universal_core.conversation.tools.turn import parser_of
 from universal_core.messages import ChatRequest
 
+FENCE = "```"
 _TAG = "<function="
 _ANYWHERE = "[ \\n\\t\\r]*"
 
@@ -23,7 +24,9 @@ _ANYWHERE = "[ \\n\\t\\r]*"
 class BareCalls:
     """Calls that a turn begins with, one object or several with ``separator`` between them.
 
-    ``opening`` may stand before them, at any place. ``fences`` may stand around them.
+    ``opening`` may stand before them, at any place. One of ``fences`` may stand before them and ``FENCE`` behind, and
+    then they may be a list. Where the form is ``ordered``, an object is a call only if its name comes first, as the
+    rules have it.
     """
 
     name: str
@@ -31,6 +34,7 @@ class BareCalls:
     separator: str
     opening: str = ""
     fences: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -42,9 +46,13 @@ class BareCalls:
         """What a call may begin with at any place."""
         return (self.opening, _TAG) if self.opening else ()
 
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        return written_object(name, arguments, self.key)
+
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes a turn apart."""
-        return parser_of(self, request, guaranteed=guaranteed)
+        return parser_of(replace(self, ordered=guaranteed), request, guaranteed=guaranteed)
 
     def rules(self, request: ChatRequest, *, spell: Spell, answer: str = "") -> Rules:
         """Return what a turn must follow."""
@@ -63,8 +71,9 @@ class BareCalls:
     def _calls(self, tools: list[Callable], many: bool) -> str:
         one = either(f"tool_{tool.part}" for tool in tools)
         further = f"({GAP} {literal(self.separator)} {GAP} tool_one)*" if many else ""
+        close = f'({GAP} "]")? ({GAP} {literal(FENCE)})?' if self.fences else ""
         return (
-            f"tool_calls: tool_one tool_further\ntool_one: {one}\ntool_further: {further}\n"
+            f"tool_calls: tool_one {further}\ntool_one: {one}\ntool_further: {further} {close}\n"
             + "".join(f"tool_{tool.part}: {object_rule(tool, self.key)}\n" for tool in tools)
         )
 
@@ -84,7 +93,8 @@ class BareCalls:
     def _head(self, tool: Callable) -> str:
         w = _ANYWHERE
         name = pattern(literal(tool.name))
-        head = f'{w}\\{{{w}("type"{w}:{w}"function"{w},{w})?"name"{w}:{w}{name}'
+        fence = f"(({'|'.join(map(pattern, self.fences))}){w})?(\\[{w})?" if self.fences else ""
+        head = f'{w}{fence}\\{{{w}("type"{w}:{w}"function"{w},{w})?"name"{w}:{w}{name}'
         return (
             f"tool_head_{tool.part}: tool_lazy_{tool.part} "
             f'/{SPACE},{SPACE}"{self.key}"{SPACE}:[ ]?/ @{tool.part} {GAP} "}}"\n'
@@ -109,7 +119,7 @@ class BareCalls:
             yield from cursor.spaces()
         if opening and (yield from cursor.next()) != "{":
             return (yield from dotted_call(cursor, position, names))
-        return (yield from json_call(cursor, position, names, alone=True))
+        return (yield from json_call(cursor, position, names, alone=True, ordered=self.ordered))
 
     def again(self, cursor: Cursor, opening: str) -> Reading[bool]:
         """Go over what stands between two calls, or closes them."""
@@ -118,7 +128,7 @@ class BareCalls:
             return True
         if self.fences and (yield from cursor.literal("]")):
             yield from cursor.spaces()
-        yield from cursor.one_of(("```",) if self.fences else ())
+        yield from cursor.one_of((FENCE,) if self.fences else ())
         return False
 
 

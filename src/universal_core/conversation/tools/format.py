@@ -35,6 +35,9 @@ class ToolFormat(Protocol):
     def markers(self) -> tuple[str, ...]:
         """The texts that are special tokens in the vocabularies of such models, and that the parser has to see."""
 
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it; arguments are a JSON object."""
+
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes apart the part of a turn after any reasoning; all is content where no tool may be called.
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Container
 from dataclasses import dataclass
+from typing import Any
 
 from universal_core.conversation.parsing import Call, TurnParser
 from universal_core.conversation.tools.arguments import Callable, callables
@@ -35,6 +36,20 @@ class GemmaCalls:
     def openings(self) -> tuple[str, ...]:
         """What a call begins with."""
         return (self.opening,)
+
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        return f"{self.opening}call:{name}{self._written(json.loads(arguments))}{self.closing}"
+
+    def _written(self, value: Any) -> str:
+        match value:
+            case str():
+                return f"{self.quote}{value}{self.quote}"
+            case dict():
+                return f"{{{','.join(f'{key}:{self._written(one)}' for key, one in value.items())}}}"
+            case list():
+                return f"[{','.join(self._written(one) for one in value)}]"
+        return json.dumps(value)
 
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes a turn apart."""

@@ -1,5 +1,6 @@
 """Formats whose calls are JSON objects behind a marker, one by one or in a list."""
 
+import json
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -41,6 +42,11 @@ class JsonCalls:
     def markers(self) -> tuple[str, ...]:
         """The openings and closings."""
         return (*self.openings, *self.closings)
+
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        call, closing = written_object(name, arguments, self.key), "".join(self.closings[:1])
+        return f"{self.openings[0]}[{call}]{closing}" if self.listed else f"{self.openings[0]}\n{call}\n{closing}"
 
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes a turn apart."""
@@ -92,6 +98,11 @@ class JsonCalls:
             yield from cursor.spaces()
         yield from cursor.one_of(self.closings)
         return False
+
+
+def written_object(name: str, arguments: str, key: str) -> str:
+    """Return a call as a JSON object."""
+    return f'{{"name": {json.dumps(name, ensure_ascii=False)}, "{key}": {arguments}}}'
 
 
 def object_rule(tool: Callable, key: str) -> str:

@@ -42,6 +42,12 @@ class NamedCalls:
         """What a call may begin with."""
         return (self.section, self.opening) if self.section else (self.opening,)
 
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        number = f"{self.number}0" if self.number else ""
+        head = "".join([self.section, self.opening, *self.before, name, number, *self.after])
+        return "".join([head, arguments, *self.closing, self.end])
+
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes a turn apart."""
         return parser_of(self, request, guaranteed=guaranteed)

@@ -125,21 +125,24 @@ def told_arguments(cursor: Cursor, position: int) -> Reading[bool]:
         yield None if part is None else Call(position, arguments=part)
 
 
-def json_call(cursor: Cursor, position: int, names: Container[str], *, alone: bool = False) -> Reading[bool]:
+def json_call(
+    cursor: Cursor, position: int, names: Container[str], *, alone: bool = False, ordered: bool = False
+) -> Reading[bool]:
     """Read an object with a name and arguments; the arguments are held back until the name is known.
 
     A further key ``id`` that comes before them is the call's id. Other keys are passed over, and a key ``function``
     may hold the two. An object without arguments calls without any. Where the object stands ``alone``, nothing but its
-    keys tells that it is a call: there may be no others.
+    keys tells that it is a call: there may be no others. Where it is ``ordered``, the name comes first, but for a type.
     """
-    return (yield from _Object(cursor, position, names, alone).read())
+    return (yield from _Object(cursor, position, names, alone or ordered, ordered).read())
 
 
 class _Object:
     """One call as an object, as far as it is known."""
 
-    def __init__(self, cursor: Cursor, position: int, names: Container[str], alone: bool) -> None:
+    def __init__(self, cursor: Cursor, position: int, names: Container[str], alone: bool, ordered: bool) -> None:
         self._alone = alone
+        self._ordered = ordered
         self._cursor = cursor
         self._position = position
         self._names = names
@@ -177,6 +180,8 @@ class _Object:
 
     def _member(self, key: str) -> Reading[bool]:
         first = yield from self._cursor.next()
+        if self._ordered and self._name is None and key not in ("name", "type"):
+            return False
         if key in _NESTED and first == "{":
             return (yield from self._members())
         if key in (*_NAMES, *_NESTED) and first == '"':
@@ -186,7 +191,7 @@ class _Object:
         text = yield from whole_value(self._cursor)
         if key == "id" and isinstance(parsed(text), str):
             self._id = parsed(text)
-        return text is not None
+        return text is not None and not (self._ordered and key == "type" and parsed(text) != "function")
 
     def _naming(self) -> Reading[bool]:
         name = yield from json_string(self._cursor)

@@ -1,5 +1,6 @@
 """Formats whose calls are written as Python writes them."""
 
+import json
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -36,6 +37,13 @@ class PythonicCalls:
     def openings(self) -> tuple[str, ...]:
         """What calls begin with."""
         return (self.opening,)
+
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        call = f"{name}({', '.join(f'{key}={value!r}' for key, value in json.loads(arguments).items())})"
+        if not self.listed:
+            return f"{self.opening}\n{call}\n{self.closing}"
+        return f"[{call}]" if self.bare else f"{self.opening}[{call}]{self.closing}"
 
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes a turn apart."""

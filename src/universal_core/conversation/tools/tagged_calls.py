@@ -55,6 +55,15 @@ class TaggedCalls:
         """What a call begins with."""
         return (self.opening,)
 
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        lines = [f"{self.opening}\n{self.before}{name}{self.after.rstrip()}"]
+        for key, value in json.loads(arguments).items():
+            text = value if isinstance(value, str) else _json(value)
+            head = f"{self.key}{key}{''.join(self.between)}"
+            lines.append(f"{head}{self.edge}{text}{self.edge}{self.end_value}")
+        return "\n".join([*lines, *([self.end] if self.end else []), self.closing])
+
     def parser(self, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
         """Return what takes a turn apart."""
         return parser_of(_Reader(self, callables(request)), request, guaranteed=guaranteed)

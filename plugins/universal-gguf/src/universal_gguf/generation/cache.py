@@ -37,7 +37,8 @@ class Span(NamedTuple):
 class Held:
     """A sequence in the cache: its number there, the tokens that were read, and the cells that they are in.
 
-    What was read with an ``adapter`` is of use to that adapter alone. ``spans`` are the pictures and recordings among the tokens, by the places where they begin.
+    What was read with an ``adapter`` is of use to that adapter alone. ``spans`` are the pictures and recordings among
+    the tokens, by the places where they begin.
     """
 
     __slots__ = ("adapter", "broken", "cells", "number", "spans", "tokens")

@@ -35,6 +35,8 @@ _TYPES = {
 _SCALING = {"none": 0, "linear": 1, "yarn": 2, "longrope": 3}
 _MOST_SEQUENCES = 256
 _STEP_ON_CPU = 256
+# The logits after that many tokens of 150,000 take 77 MB, which llama.cpp sets aside.
+_MOST_SCORED = 128
 
 
 class Lane:
@@ -57,7 +59,9 @@ class Lane:
         threads.apply(self._decoder)
         pace = Pace(step_of(options))
         runner = BatchRunner(self._decoder, cache, pace, threads, turn, guesser if divisible else None)
-        turns = Turns(cache, pace, slots=options.slots, size=step_of(options), quick=self._decoder.size)
+        turns = Turns(
+            cache, pace, slots=options.slots, size=step_of(options), quick=self._decoder.size, scored=_MOST_SCORED
+        )
         self.engine = Engine(runner, turns)
 
     def close(self) -> None:
@@ -118,7 +122,7 @@ def generation_parameters(options: GenerationOptions, cells: int) -> llama_cpp.l
     parameters.n_ctx = cells
     parameters.n_batch = parameters.n_ubatch = max(options.n_batch, checked_of(options))
     parameters.n_seq_max = sequences_of(options)
-    parameters.n_outputs_max = max(checked_of(options), parameters.n_seq_max)
+    parameters.n_outputs_max = max(checked_of(options) + _MOST_SCORED, parameters.n_seq_max)
     parameters.kv_unified = True
     parameters.swa_full = options.swa_full
     parameters.type_k, parameters.type_v = _TYPES[options.cache_type_k], _TYPES[options.cache_type_v]

@@ -17,14 +17,26 @@ class Turns:
     When the cache is full, prefixes kept from finished answers go first. Then the youngest sequence pauses: it gives
     its cells back, and begins again as soon as there is room, with its answer as far as it was written. The oldest
     is never paused, and one alone always fits; so nothing waits for ever.
+
+    Of prompts that are scored a step reads ``scored`` tokens at most: the logits after each of them take room.
     """
 
-    def __init__(self, cache: Cache, pace: Pace, *, slots: int, size: int, quick: int | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        pace: Pace,
+        *,
+        slots: int,
+        size: int,
+        quick: int | None = None,
+        scored: int | None = None,
+    ) -> None:
         self._cache = cache
         self._pace = pace
         self._slots = slots
         self._size = size
         self._quick = quick or size
+        self._scored = scored or size
         self._numbers = count()
         self._arrival: dict[Sequence, int] = {}
         self._waiting: deque[Sequence] = deque()
@@ -102,15 +114,16 @@ class Turns:
 
     def _prompts(self, taken: int) -> list[Row]:
         rows: list[Row] = []
-        allowance = self._pace.allowance(taken)
+        allowance, scored = self._pace.allowance(taken), self._scored
         for sequence in sorted(self._reading, key=lambda one: (one in self._long, self._arrival[one])):
             most = min(self._size - taken, allowance if sequence in self._long else self._size)
             if most <= 0:
                 break
-            most = sequence.portion(most)
+            most = min(sequence.portion(most), scored) if sequence.is_scored else sequence.portion(most)
             # One that was younger may have paused for the ones before it.
-            if sequence not in self._reading or not self._room(sequence, taken + most, bool(rows)):
+            if not most or sequence not in self._reading or not self._room(sequence, taken + most, bool(rows)):
                 continue
+            scored -= most if sequence.is_scored else 0
             tokens = sequence.take(most)
             rows.append(Row(sequence, tokens, sequence.wanted(len(tokens))))
             taken += most

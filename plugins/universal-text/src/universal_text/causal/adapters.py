@@ -44,10 +44,12 @@ class Adapters:
         that all of them share here. So choosing costs nothing, where peft's own ``set_adapter`` takes 6 ms for the 224
         layers of a small model; and with an empty list their numbers are those of the model to the last bit.
         """
-        self.names = frozenset(options or ())
+        # peft's names are attributes of modules: without dots, and none that a module has already.
+        self._inner = {name: f"adapter_{number}" for number, name in enumerate(options or ())}
         self._active: list[str] = []
         for name, option in (options or {}).items():
-            _load(model, name, AdapterPlace.of(option))
+            with _explained(name):
+                _load(model, self._inner[name], AdapterPlace.of(option))
         if options:
             model.eval()
             for layer in _layers(model):
@@ -55,34 +57,33 @@ class Adapters:
 
     def check(self, name: str | None) -> None:
         """Raise BadRequest for a name that is no adapter of the model; None means the model itself."""
-        if name is not None and name not in self.names:
-            known = ", ".join(sorted(self.names)) or "none"
+        if name is not None and name not in self._inner:
+            known = ", ".join(self._inner) or "none"
             raise BadRequest(f"model: there is no adapter {name!r}; loaded are: {known}", param="model")
 
     def use(self, name: str | None) -> None:
         """Let the model compute with an adapter from now on, None for the model itself."""
-        self._active[:] = () if name is None else (name,)
+        self._active[:] = () if name is None else (self._inner[name],)
 
 
 def _load(model: Any, name: str, place: AdapterPlace) -> None:
-    with _explained(name):
-        folder = _folder(place.path)
-        peft = _library()
-        told = _document(folder)
-        config = peft.LoraConfig.from_pretrained(str(folder))
-        _check_config(config, peft.LoraConfig)
-        # How training began is over.
-        config.init_lora_weights, config.inference_mode = True, True
-        weights = _weights(folder / WEIGHTS)
-        try:
-            peft.inject_adapter_in_model(config, model, name)
-            report = peft.set_peft_model_state_dict(model, weights, name)
-            missing = [key for key in report.missing_keys if f".{name}." in f"{key}." and "lora_" in key]
-            _check_complete(report.unexpected_keys, missing)
-        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-            made_for = told.get("base_model_name_or_path")
-            hint = f" (it was made for {made_for})" if made_for else ""
-            raise ValueError(f"it does not fit this model{hint}: {_words(error)}") from error
+    folder = _folder(place.path)
+    peft = _library()
+    told = _document(folder)
+    config = peft.LoraConfig.from_pretrained(str(folder))
+    _check_config(config, peft.LoraConfig)
+    # How training began is over.
+    config.init_lora_weights, config.inference_mode = True, True
+    weights = _weights(folder / WEIGHTS)
+    try:
+        peft.inject_adapter_in_model(config, model, name)
+        report = peft.set_peft_model_state_dict(model, weights, name)
+        missing = [key for key in report.missing_keys if f".{name}." in f"{key}." and "lora_" in key]
+        _check_complete(report.unexpected_keys, missing)
+    except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        made_for = told.get("base_model_name_or_path")
+        hint = f" (it was made for {made_for})" if made_for else ""
+        raise ValueError(f"it does not fit this model{hint}: {_words(error)}") from error
     for layer in _layers(model):
         layer.set_scale(name, place.scale)
 
@@ -129,8 +130,8 @@ def _weights(file: Path) -> dict[str, torch.Tensor]:
     whole = [key for key in found if "lora_" not in key]
     if whole:
         raise ValueError(
-            f"it brings whole weights ({_some(whole)}), as adapters with a larger vocabulary do: only plain LoRA can be "
-            "used; merge it into its model, and serve that"
+            f"it brings whole weights ({_some(whole)}), as adapters with a larger vocabulary do: only plain LoRA can "
+            "be used; merge it into its model, and serve that"
         )
     return found
 
@@ -179,5 +180,3 @@ def _words(error: Exception) -> str:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-
-
