@@ -18,8 +18,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "tests"), str(HERE / "llama")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parent / "llama"))
 
 from tiny.folder import info_of
 from tiny.gguf import make_gguf_from_transformers, quantize
@@ -44,7 +44,9 @@ FORMS = {
     "schema": ResponseFormat(type="json_schema", schema={"type": "array", "items": RECORD, "minItems": 1000}),
     "json": ResponseFormat(type="json_schema", schema={"type": "array", "items": {}, "minItems": 1000}),
     "regex": ResponseFormat(type="regex", text=r"([A-Za-z]{1,12}[ ,.;]){2000}"),
-    "grammar": ResponseFormat(type="grammar", text='start: line~1000\nline: WORD (" " WORD)* "\\n"\nWORD: /[a-z]{2,9}/'),
+    "grammar": ResponseFormat(
+        type="grammar", text='start: line~1000\nline: WORD (" " WORD)* "\\n"\nWORD: /[a-z]{2,9}/'
+    ),
 }
 
 

@@ -14,9 +14,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.
 
 def same_every_time(count: int) -> Any:
     """Return settings with which a property is tried on the same ``count`` examples in every run."""
-    return settings(
-        max_examples=count, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET
-    )
+    return settings(max_examples=count, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
 
 
 NAMES = some.sampled_from(("a", "b", "name", "x y", 'q"', "é", "€/~", ""))
@@ -25,7 +23,7 @@ VALUES = some.one_of(
     some.booleans(),
     some.integers(-1000, 1000),
     some.sampled_from((0.5, -2.25, 1e3, 1e-3)),
-    some.text(alphabet="ab\"\\/\n é😀", max_size=6),
+    some.text(alphabet='ab"\\/\n é😀', max_size=6),
     some.lists(some.integers(0, 3), max_size=3),
     some.dictionaries(NAMES, some.integers(0, 3), max_size=2),
 )
@@ -37,11 +35,15 @@ def _ordered(low: str, high: str, numbers: Any) -> Any:
     def bounds(pair: list[Any], kept: tuple[bool, bool]) -> dict[str, Any]:
         return {name: value for name, value, wanted in zip((low, high), sorted(pair), kept, strict=True) if wanted}
 
-    return some.builds(bounds, some.lists(numbers, min_size=2, max_size=2), some.tuples(some.booleans(), some.booleans()))
+    return some.builds(
+        bounds, some.lists(numbers, min_size=2, max_size=2), some.tuples(some.booleans(), some.booleans())
+    )
 
 
 def _typed(kind: str, *keywords: Any) -> Any:
-    return some.builds(lambda *found: {"type": kind} | {key: value for one in found for key, value in one.items()}, *keywords)
+    return some.builds(
+        lambda *found: {"type": kind} | {key: value for one in found for key, value in one.items()}, *keywords
+    )
 
 
 HALVES = some.integers(-40, 40).map(lambda number: number / 2)

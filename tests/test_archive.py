@@ -216,8 +216,3 @@ def test_two_servers_share_one_file(path: Path) -> None:
     one.save(answer("a"))
     other.save(answer("b", "a"))
     assert ids(one, "b") == ["asked_a", "said_a", "asked_b", "said_b"]
-
-
-def test_without_a_path_nothing_is_kept() -> None:
-    assert not Archive(ResponsesConfig(path=None)).keeps
-    assert Archive(ResponsesConfig()).keeps

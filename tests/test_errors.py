@@ -53,6 +53,7 @@ def test_statuses_are_those_of_the_documented_table() -> None:
     expected = {
         "BadRequest": 400,
         "UnsupportedField": 400,
+        "PreviousResponseNotFound": 400,
         "ContextLengthExceeded": 400,
         "Unauthorized": 401,
         "Forbidden": 403,

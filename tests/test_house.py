@@ -296,8 +296,8 @@ def test_the_http_process_loads_no_machine_learning_library() -> None:
         "universal_core.app.create_app(Runtime(Config()))\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
-    # Conversations are written in the models' processes: only there are templates run.
-    assert not loaded_by(program) & (MACHINE_LEARNING | {"jinja2"})
+    # Conversations are written in the models' processes: only there are templates run, and grammars followed.
+    assert not loaded_by(program) & (MACHINE_LEARNING | {"jinja2", "llguidance"})
 
 
 @pytest.mark.parametrize("folder", plugin_folders("src"), ids=lambda folder: folder.parent.name)

@@ -82,15 +82,10 @@ class Archive:
 
     def __init__(self, config: ResponsesConfig) -> None:
         self._config = config
-        self._path = Path(config.path).expanduser().absolute() if config.path is not None else None
+        self._path = Path(config.path).expanduser().absolute()
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._swept = -math.inf
-
-    @property
-    def keeps(self) -> bool:
-        """Whether the configuration names a file."""
-        return self._path is not None
 
     def prepare(self) -> None:
         """Make the file where it is missing. Raises StorageFailed where nothing can be written."""
@@ -206,7 +201,6 @@ class Archive:
         self.close()
 
     def _open(self) -> sqlite3.Connection:
-        assert self._path is not None
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite would let others of this machine read it, as the folder allows.
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))

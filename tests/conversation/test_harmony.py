@@ -36,7 +36,7 @@ def turn(tail: str = START, *, guaranteed: bool = False) -> HarmonyTurn:
     return HarmonyTurn(tail, frozenset({"get_weather", "clock"}), guaranteed=guaranteed)
 
 
-@pytest.mark.parametrize("end", ["", "<|return|>", "<|end|>"])
+@pytest.mark.parametrize("end", ["", "<|return|>", "<|end|>", "<|return|><|call|>"])
 def test_thoughts_and_the_answer_are_told_apart_however_the_text_is_cut(end: str) -> None:
     for parts in splits(THOUGHT + FINAL + end):
         pieces = read(turn(), parts)

@@ -21,7 +21,9 @@ def test_the_last_turn_may_go_on_and_nothing_need_begin() -> None:
 
 
 def test_a_developer_is_the_system() -> None:
-    assert render_plain([turn("developer", "Be brief."), turn("user", "Hi")]) == "Be brief.\n\nUser:\nHi\n\nAssistant:\n"
+    assert (
+        render_plain([turn("developer", "Be brief."), turn("user", "Hi")]) == "Be brief.\n\nUser:\nHi\n\nAssistant:\n"
+    )
 
 
 def test_the_format_stops_a_model_that_goes_on_with_the_users_turn() -> None:

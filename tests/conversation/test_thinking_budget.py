@@ -114,3 +114,19 @@ def test_a_thought_of_gpt_oss_ends_with_the_header_of_the_answer() -> None:
     closing = vocabulary.decode_all(forced(constraint, vocabulary.size))
     assert closing == "<|end|><|start|>assistant<|channel|>final<|message|>"
     assert constraint.mask() is None
+
+
+@pytest.mark.parametrize("form", [None, Grammar("start: /[a-z]+/")])
+def test_a_character_is_completed_first(form: Grammar | None) -> None:
+    vocabulary = VOCABULARIES["special"]
+    constraint = budget(vocabulary, 2, "<think>\n", form)
+    write(constraint, "a€".encode())
+    assert vocabulary.decode_all(forced(constraint, vocabulary.size)) == "\n</think>\n\n"
+
+
+def test_a_character_that_is_never_completed_is_given_up() -> None:
+    constraint = budget(VOCABULARIES["special"], 1, "<think>\n")
+    write(constraint, [0xE2, 0xE2, 0xE2])
+    assert constraint.mask() is None
+    write(constraint, [0xE2])
+    assert constraint.mask() is not None

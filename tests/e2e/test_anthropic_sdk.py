@@ -1,6 +1,7 @@
 """Anthropic's SDK, unchanged, against a tiny model that thinks and calls a tool, and one that says what it is told."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ ADD: dict[str, Any] = {
         "required": ["a", "b"],
     },
 }
+GUIDE = Path(__file__).parents[2] / "docs/how-to/use-anthropic-clients.md"
+NAMED_IN_THE_GUIDE = "Qwen/Qwen3-4B"
 QUESTION: dict[str, Any] = {"role": "user", "content": "What is 1 and 2?"}
 
 
@@ -42,8 +45,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(model: str) -> Iterator[Server]:
-    with running_server("--device", "cpu") as found:
+def server(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    file = tmp_path_factory.mktemp("configuration") / "universal.toml"
+    file.write_text(f'[model."{NAMED_IN_THE_GUIDE}"]\nmodel = "echo/a"\n', "utf-8")
+    with running_server("--device", "cpu", "--config", str(file)) as found:
         yield found
 
 
@@ -277,6 +282,16 @@ def test_many_streams_run_at_once(server: Server, model: str) -> None:
     import asyncio
 
     assert len(set(asyncio.run(_together(server.url, model)))) == 1
+
+
+def test_what_the_guide_shows_works(server: Server) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block.replace("http://127.0.0.1:11540", server.url), names)
+    names["client"].close()
+    assert names["message"].content[-1].text == "Is 1001 a prime?"
 
 
 def test_models_are_listed_as_openai_lists_them(client: anthropic.Anthropic, model: str, server: Server) -> None:

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 import fields as cases
+import message_fields
+import response_fields
 from clients import serving
 from fields import Case
 from tiny.causal import make_llama
@@ -17,23 +19,37 @@ from tiny.classifiers import make_classifier, make_judge, make_token_classifier
 from tiny.gguf import make_gguf_bert, make_gguf_from_transformers
 from tiny.tokenizers import CHAT_TEMPLATE, byte_level_tokenizer
 from tiny.visual_chat import chat_template, make_llava
-from universal_core.config import Config, WorkersConfig
+from universal_core.anthropic.bodies import CountBody, MessagesBody
+from universal_core.config import Config, ResponsesConfig, WorkersConfig
 from universal_core.openai.chat import ChatBody
 from universal_core.openai.classify import ClassifyBody
 from universal_core.openai.completions import CompletionBody
 from universal_core.openai.rerank import RerankBody
+from universal_core.openai.response_bodies import ResponsesBody
 from universal_core.openai.tokens import DetokenizeBody, TokenizeBody
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "fields.md"
 BODIES: dict[str, type[msgspec.Struct]] = {
     "/v1/chat/completions": ChatBody,
     "/v1/completions": CompletionBody,
+    "/v1/responses": ResponsesBody,
+    "/v1/messages": MessagesBody,
+    "/v1/messages/count_tokens": CountBody,
     "/v1/rerank": RerankBody,
     "/v1/classify": ClassifyBody,
     "/v1/tokenize": TokenizeBody,
     "/v1/detokenize": DetokenizeBody,
 }
 PIECES = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+UNCHANGED = {
+    **message_fields.HARMLESS,
+    **message_fields.REFUSED,
+    **response_fields.HARMLESS,
+    **response_fields.REFUSED,
+    **cases.HARMLESS,
+    **cases.REFUSED,
+}
+"""What to send of fields that are honoured by no change, or refused."""
 OPENED = "<|im_start|>assistant\n"
 
 Post = Callable[..., httpx.Response]
@@ -81,8 +97,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], st
 
 
 @pytest.fixture(scope="module")
-def post(models: dict[tuple[str, str], str]) -> Iterator[Post]:
-    with serving(Config(workers=WorkersConfig(device="cpu"))) as found:
+def post(models: dict[tuple[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    kept = ResponsesConfig(path=str(tmp_path_factory.mktemp("kept") / "responses.db"))
+    with serving(Config(workers=WorkersConfig(device="cpu"), responses=kept)) as found:
         yield found
 
 
@@ -94,6 +111,9 @@ def expected(path: str) -> Mapping[str, Case]:
     known: dict[str, Mapping[str, Case]] = {
         "/v1/chat/completions": cases.chat(letters, ends),
         "/v1/completions": cases.completions(letters),
+        "/v1/responses": response_fields.responses(letters, ends),
+        "/v1/messages": message_fields.MESSAGES,
+        "/v1/messages/count_tokens": message_fields.COUNTED,
         "/v1/rerank": cases.RERANK,
         "/v1/classify": cases.CLASSIFY,
         "/v1/tokenize": cases.TOKENIZE,
@@ -107,6 +127,9 @@ def usual(path: str, backend: str) -> dict[str, Any]:
     bodies: dict[str, dict[str, Any]] = {
         "/v1/chat/completions": {"messages": [cases.turn("user", "hello there")], "temperature": 0, "max_tokens": 8},
         "/v1/completions": {"prompt": "hello there", "temperature": 0, "max_tokens": 8},
+        "/v1/responses": {"input": "hello there", "temperature": 0, "max_output_tokens": 8},
+        "/v1/messages": {"messages": [cases.turn("user", "hello there")], "temperature": 0, "max_tokens": 8},
+        "/v1/messages/count_tokens": {"messages": [cases.turn("user", "hello there")]},
         "/v1/rerank": {"query": "hello world", "documents": ["hello there", "the quick brown fox"]},
         "/v1/classify": {"input": "hello world"},
         "/v1/tokenize": {"text": "hello there"},
@@ -120,11 +143,13 @@ def problem(post: Post, path: str, usual: dict[str, Any], name: str, word: str) 
     """Return what speaks against a word of the table, None where it is true."""
     case = expected(path).get(name)
     base = case.base if case else {}
-    value = case.value if case else (cases.HARMLESS | cases.REFUSED)[name]
+    value = case.value if case else UNCHANGED[name]
     before = post(path, json={**usual, **base})
     after = post(path, json={**usual, **base, name: value(before) if callable(value) else value})
     if word == "refused":
-        param = (after.json().get("error") or {}).get("param")
+        error = after.json().get("error") or {}
+        # Anthropic's errors have no param, but begin with it.
+        param = error.get("param") or error.get("message", "").partition(":")[0]
         # What a field cannot be without may be refused before it.
         refused = after.status_code == 400 and param in (name, *base)
         return None if refused else f"answered with {after.text[:300]}"
@@ -139,6 +164,8 @@ def problem(post: Post, path: str, usual: dict[str, Any], name: str, word: str) 
 
 def told(response: httpx.Response) -> Any:
     """Return an answer without what is new in each."""
+    if response.request.url.path == "/v1/responses":
+        return response_fields.told(response)
     assert response.status_code == 200, response.text
     return {name: value for name, value in response.json().items() if name not in ("id", "created")}
 

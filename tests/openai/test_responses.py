@@ -317,7 +317,7 @@ def test_a_file_that_cannot_be_written_is_told_before_the_model_works(tmp_path: 
 
 
 def test_a_server_that_keeps_nothing_says_so() -> None:
-    with TestClient(create_app(Runtime(Config(responses=ResponsesConfig(path=None))))) as client:
+    with TestClient(create_app(Runtime(Config(responses=ResponsesConfig(store=False))))) as client:
         found = answered(client, "hi")
         assert not found["store"]
         assert outcome(ask(client, "hi", store=True)) == (400, "unsupported_field", "store")

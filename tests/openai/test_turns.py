@@ -85,6 +85,12 @@ def test_a_turn_of_calls_may_say_nothing_and_a_tool_may_answer_with_nothing(cont
     assert message(role="assistant", content="").text == ""
 
 
+def test_answers_that_the_official_client_has_parsed_can_be_sent_back() -> None:
+    call = {**CALL, "function": {**CALL["function"], "parsed_arguments": {"a": 1}}}  # type: ignore[dict-item]
+    found = message(role="assistant", content='{"b": 2}', parsed={"b": 2}, tool_calls=[call])
+    assert (found.text, found.tool_calls) == ('{"b": 2}', (INVOCATION,))
+
+
 def test_calls_put_together_from_a_stream_may_keep_their_place() -> None:
     assert message(role="assistant", tool_calls=[{"index": 0, **CALL}]).tool_calls == (INVOCATION,)
 

@@ -1,5 +1,7 @@
 """The echo backend keeps the contract, and the contract notices backends that do not."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,9 +12,12 @@ from universal_core import (
     GenerateImageRequest,
     Picture,
     Preview,
+    Reasoning,
     Request,
+    ResponseFormat,
     Step,
     Text,
+    ToolCall,
     Truncated,
     Usage,
 )
@@ -20,6 +25,7 @@ from universal_core.testing import BackendContract, chat_request
 from universal_core.testing.contract import check_order, content, same
 from universal_core.testing.painting import check_pictures
 from universal_core.testing.png import make_png
+from universal_core.testing.talking import TOOLS, check_calls, check_talk
 
 
 class TestEcho(BackendContract):
@@ -99,7 +105,6 @@ CALL = ToolCall(position=0, id="call_1", name="switch")
 @pytest.mark.parametrize(
     ("events", "wrong"),
     [
-        ([Text(text="a"), Truncated(messages=1)], "before all else"),
         ([ToolCall(position=0, name="switch")], "id and name come first"),
         ([ToolCall(position=0, arguments="{}")], "id and name come first"),
         ([CALL, CALL], "id and name come first"),

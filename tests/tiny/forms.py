@@ -29,7 +29,9 @@ def formed(schema: Any = None, **fields: Any) -> ChatRequest:
 
 def guided(kind: Any, value: Any, **fields: Any) -> CompletionRequest:
     """Return a completion in the form that the field ``guided_KIND`` asks for."""
-    content = {"choices": tuple(value)} if kind == "choice" else {"schema": value} if kind == "json" else {"text": value}
+    content = (
+        {"choices": tuple(value)} if kind == "choice" else {"schema": value} if kind == "json" else {"text": value}
+    )
     form = ResponseFormat(type="json_schema" if kind == "json" else kind, param=f"guided_{kind}", **content)
     return completion("hello", **{"temperature": 1.0, "max_tokens": 60, "response_format": form, **fields})
 

@@ -17,7 +17,7 @@ import numpy
 from numpy.typing import NDArray
 
 from tiny.causal import scripted_chain
-from tiny.tokenizers import CHAT_TEMPLATE, END, PAD, TURN, TURN_END, byte_level_tokenizer, sentencepieces
+from tiny.tokenizers import CHAT_TEMPLATE, END, PAD, TURN, TURN_END, byte_level_tokenizer, is_control, sentencepieces
 
 Tensors = dict[str, NDArray[numpy.float32]]
 Random = Callable[..., NDArray[numpy.float32]]
@@ -544,7 +544,7 @@ def _add_byte_level(writer: gguf.GGUFWriter, tokenizer: Any) -> None:
 
 
 def _token_type(token: str, trained: dict[str, int]) -> gguf.TokenType:
-    if token in _CONTROL:
+    if token in _CONTROL or (token not in trained and is_control(token)):
         return gguf.TokenType.CONTROL
     return gguf.TokenType.NORMAL if token in trained else gguf.TokenType.USER_DEFINED
 

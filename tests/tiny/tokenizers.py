@@ -66,7 +66,7 @@ def byte_level_tokenizer(
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END, eos_token=TURN_END, pad_token=PAD, model_max_length=context
     )
-    wrapped.add_tokens([AddedToken(piece, special=False, normalized=False) for piece in dict.fromkeys(pieces)])
+    wrapped.add_tokens([AddedToken(piece, special=is_control(piece), normalized=False) for piece in dict.fromkeys(pieces)])
     wrapped.chat_template = chat_template
     return wrapped
 
@@ -87,3 +87,8 @@ def sentencepiece_tokenizer() -> Any:
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     tokenizer.decoder = decoders.Sequence(steps)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+def is_control(piece: str) -> bool:
+    """Whether a piece is a special token, which is no part of a text: one that is written as ``<|...|>``."""
+    return piece.startswith("<|") and piece.endswith("|>")

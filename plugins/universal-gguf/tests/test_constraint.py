@@ -15,6 +15,7 @@ from tiny.forms import PERSON, formed, guided, is_person
 from universal_core import BadRequest, ResponseFormat
 from universal_gguf.generation.sampling import rule_out
 
+
 def grammar(text: str) -> ResponseFormat:
     return ResponseFormat(type="grammar", param="grammar", text=text)
 
@@ -25,7 +26,9 @@ def test_whatever_is_written_is_valid(shared_model: Any, ask_writer: Any) -> Non
     @given(SCHEMAS)
     @same_every_time(40)
     def check(schema: Schema) -> None:
-        for answer in ask_writer(shared_model("llama"), *(formed(schema, seed=seed, max_tokens=80) for seed in range(4))):
+        for answer in ask_writer(
+            shared_model("llama"), *(formed(schema, seed=seed, max_tokens=80) for seed in range(4))
+        ):
             outcomes[answer.reason] += 1
             assert answer.reason == "length" or is_valid(answer.text, schema), f"{answer.text} by {schema}"
 
@@ -80,7 +83,9 @@ def test_the_best_token_that_is_allowed_is_taken_at_temperature_0(shared_model: 
 )
 def test_a_grammar_says_what_may_be_said(text: str, shared_model: Any, ask_writer: Any) -> None:
     form = grammar(text)
-    requests = [completion("hello", max_tokens=20, temperature=9.0, seed=seed, response_format=form) for seed in range(10)]
+    requests = [
+        completion("hello", max_tokens=20, temperature=9.0, seed=seed, response_format=form) for seed in range(10)
+    ]
     answers = ask_writer(shared_model("llama"), *requests)
     assert {answer.text for answer in answers} <= {"yes", "no", "maybe"}
     assert len({answer.text for answer in answers}) > 1
@@ -133,7 +138,9 @@ def test_a_regular_expression_matches_the_whole_answer(expression: str, shared_m
     assert all(re.fullmatch(expression, text) for text in ended)
 
 
-@pytest.mark.parametrize("choices", [["yes", "yes please", "no"], ['"quoted"\\', "<|im_end|>", "tab\t", "é😀"], ["one"]])
+@pytest.mark.parametrize(
+    "choices", [["yes", "yes please", "no"], ['"quoted"\\', "<|im_end|>", "tab\t", "é😀"], ["one"]]
+)
 def test_a_choice_is_one_of_the_choices_as_it_stands(choices: list[str], shared_model: Any, ask_writer: Any) -> None:
     requests = [guided("choice", choices, temperature=9.0, seed=seed) for seed in range(12)]
     answers = ask_writer(shared_model("llama"), *requests)

@@ -291,7 +291,7 @@ def test_a_larger_context_is_made_beside_the_usual_one(new_model: Any, ask_write
         (completion((1, 400)), "prompt"),
         (completion((-1,)), "prompt"),
         (completion("a", logit_bias={400: 1.0}), "logit_bias"),
-        (completion("a", echo=True, logprobs=1), "echo"),
+        (completion("a", suffix="b"), "suffix"),
         (chat_request("a", chat_template_kwargs={"chat_template": "{{ 1 }}"}), "chat_template_kwargs"),
     ],
 )

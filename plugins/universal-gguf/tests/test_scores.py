@@ -1,4 +1,4 @@
-"""Log-probabilities of the tokens of a prompt: those of the same weights through transformers, whatever was read before."""
+"""Log-probabilities of a prompt: those of the same weights through transformers, whatever was read before."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,8 +68,8 @@ def test_a_prompt_is_scored_as_by_transformers(
         assert found == pytest.approx(row.topk(3).values.tolist(), abs=TOLERANCE)
 
 
-# Quantized weights read their input in 8 bits, and Gemma's GELU is a table of half precision: how the prompt was cut into
-# steps moves the last digit of a sum, and that a value of the table.
+# Quantized weights read their input in 8 bits, and Gemma's GELU is a table of half precision: how the prompt was cut
+# into steps moves the last digit of a sum, and that a value of the table.
 @pytest.mark.parametrize(("name", "tolerance"), [("llama", 1e-4), ("mamba", 1e-4), ("gemma3", 0.01), ("Q4_K_M", 0.05)])
 def test_what_was_read_before_is_read_again_for_its_scores(
     name: str, tolerance: float, new_model: Any, ask_writer: Any

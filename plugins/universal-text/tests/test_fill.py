@@ -39,9 +39,9 @@ def test_a_prompt_has_the_form_of_its_family(family: str, begins: bool) -> None:
         "PREFIX": tokenizer.encode(PREFIX, add_special_tokens=False),
         "SUFFIX": tokenizer.encode(SUFFIX, add_special_tokens=False),
         "0": [0] if begins else [],
+        **{f"{{{place}}}": [tokenizer.convert_tokens_to_ids(mark)] for place, mark in enumerate(marks)},
     }
-    ids = [[token] for token in tokenizer.convert_tokens_to_ids(marks)]
-    expected = [token for name in form.split() for token in (parts.get(name) or (ids[int(name[1])] if "{" in name else []))]
+    expected = [token for name in form.split() for token in parts[name]]
     filler = Filler(vocabulary_of(tokenizer))
     assert filler.read(PREFIX, SUFFIX) == expected
     assert filler.read([*parts["0"], *parts["PREFIX"]], SUFFIX) == expected, "a prefix of tokens is taken as it is"

@@ -82,7 +82,7 @@ def test_answers_beside_one_in_a_form_are_what_they_are_alone(writer: CausalMode
 
 @pytest.mark.parametrize(
     "expression",
-    ["[ab]{2,4}", "a/b\\/c", "x\ny", "(?i)yes|no", "^\\d{2}$", "[^\"\\\\]{1,3}!", "(a|ab)(c|bcd)", "é+😀?"],
+    ["[ab]{2,4}", "a/b\\/c", "x\ny", "(?i)yes|no", "^\\d{2}$", '[^"\\\\]{1,3}!', "(a|ab)(c|bcd)", "é+😀?"],
 )
 def test_a_regular_expression_matches_the_whole_answer(expression: str, writer: CausalModel, ask: Any) -> None:
     answers = ask(writer, *(guided("regex", expression, seed=seed) for seed in range(6)))
@@ -91,7 +91,9 @@ def test_a_regular_expression_matches_the_whole_answer(expression: str, writer: 
     assert all(re.fullmatch(expression, text) for text in ended)
 
 
-@pytest.mark.parametrize("choices", [["yes", "yes please", "no"], ['"quoted"\\', "<|im_end|>", "tab\t", "é😀"], ["one"]])
+@pytest.mark.parametrize(
+    "choices", [["yes", "yes please", "no"], ['"quoted"\\', "<|im_end|>", "tab\t", "é😀"], ["one"]]
+)
 def test_a_choice_is_one_of_the_choices_as_it_stands(choices: list[str], writer: CausalModel, ask: Any) -> None:
     answers = ask(writer, *(guided("choice", choices, temperature=9.0, seed=seed) for seed in range(12)))
     assert all(answer.reason == "stop" for answer in answers)

@@ -168,7 +168,7 @@ def test_a_request_may_ask_for_a_smaller_context_but_not_for_a_larger_one(llama:
         (completion((1, 400)), "prompt"),
         (completion((-1,)), "prompt"),
         (completion("a", logit_bias={400: 1.0}), "logit_bias"),
-        (completion("a", echo=True, logprobs=1), "echo"),
+        (completion("a", suffix="b"), "suffix"),
         (chat_request("a", chat_template_kwargs={"chat_template": "{{ 1 }}"}), "chat_template_kwargs"),
     ],
 )

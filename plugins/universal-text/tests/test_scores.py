@@ -1,7 +1,9 @@
 """Log-probabilities of a prompt's own tokens: those of one forward pass of transformers, however it was read."""
 
 import asyncio
+import json
 import math
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from server import Server, running_server
 from tiny.answers import completion, gather
 from tiny.causal import make_llama
-from tiny.likelihood import asked, computed, pairs_of
+from tiny.likelihood import Post, asked, computed, pairs_of
 from universal_core import CompletionRequest, TokenLogprob
 
 PROMPT = "the quick brown fox jumps over the lazy dog. überall 😀 " * 3
@@ -123,17 +125,59 @@ def server() -> Iterator[Server]:
         yield found
 
 
-@pytest.mark.parametrize("fields", [{}, {"max_tokens": 1, "logprobs": 5}])
-def test_lm_eval_gets_the_likelihoods_of_a_direct_computation(fields: Any, server: Server, folder: Any) -> None:
-    path = folder("llama")
-    pairs = pairs_of(path)
+@pytest.fixture
+def post(server: Server) -> Post:
+    """Return a function that asks for completions."""
 
-    def post(body: dict[str, Any]) -> Any:
+    def ask(body: dict[str, Any]) -> Any:
         response = httpx.post(f"{server.url}/v1/completions", json=body, timeout=60)
         assert response.status_code == 200, response.text
         return response.json()
 
+    return ask
+
+
+@pytest.mark.parametrize("fields", [{}, {"logprobs": 5}])
+def test_lm_eval_gets_the_likelihoods_of_a_direct_computation(fields: Any, post: Post, folder: Any) -> None:
+    path = folder("llama")
+    pairs = pairs_of(path)
     found, right = asked(post, str(path), pairs, **fields), computed(path, pairs)
     assert [told for told, _ in found] == pytest.approx([told for told, _ in right], abs=1e-4)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in right]
     assert found[-1][1]
+
+
+def test_a_stream_tells_the_same_as_a_whole_answer(server: Server, post: Post, folder: Any) -> None:
+    prompts = ["hello world", "überall 😀"]
+    body = {"model": str(folder("llama")), "prompt": prompts, "temperature": 0, "max_tokens": 4, "n": 2}
+    body |= {"echo": True, "logprobs": 2}
+    whole = post(body)
+    with httpx.stream("POST", f"{server.url}/v1/completions", json=body | {"stream": True}, timeout=60) as response:
+        *lines, done = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data")]
+    assert done == "[DONE]"
+    chunks = [chunk for line in lines for chunk in json.loads(line)["choices"]]
+    for choice in whole["choices"]:
+        mine = [chunk for chunk in chunks if chunk["index"] == choice["index"]]
+        assert "".join(chunk["text"] for chunk in mine) == choice["text"]
+        assert choice["text"].startswith(prompts[choice["index"] // 2])
+        for name, told in choice["logprobs"].items():
+            assert [one for chunk in mine if chunk["logprobs"] for one in chunk["logprobs"][name]] == told
+        text, found = choice["text"], choice["logprobs"]
+        for token, place in zip(found["tokens"], found["text_offset"], strict=True):
+            assert token.startswith("bytes:") or text.startswith(token, place)
+
+
+def test_the_best_of_several_answers_are_those_with_the_highest_logprob_per_token(post: Post, folder: Any) -> None:
+    body = {"model": str(folder("llama")), "prompt": "hello world", "temperature": 1, "max_tokens": 6, "seed": 1}
+    every = post(body | {"n": 6, "logprobs": 0})
+    best = post(body | {"n": 2, "best_of": 6})
+
+    def mean(choice: Any) -> float:
+        return statistics.fmean(choice["logprobs"]["token_logprobs"])
+
+    ranked = sorted(every["choices"], key=mean, reverse=True)
+    assert [choice["text"] for choice in best["choices"]] == [choice["text"] for choice in ranked[:2]]
+    assert [(choice["index"], choice["logprobs"]) for choice in best["choices"]] == [(0, None), (1, None)]
+    assert best["usage"]["completion_tokens"] == every["usage"]["completion_tokens"]
+    echoed = post(body | {"n": 2, "best_of": 6, "echo": True})
+    assert [choice["text"] for choice in echoed["choices"]] == [f"hello world{one['text']}" for one in ranked[:2]]

@@ -131,10 +131,10 @@ class ImagesConfig(Section, frozen=True, kw_only=True):
 class ResponsesConfig(Section, frozen=True, kw_only=True):
     """Where the conversations of /v1/responses are kept, and how long."""
 
-    path: Annotated[
-        str | None,
-        Meta(description="File for them; it is made where it is missing. None keeps nothing."),
-    ] = "~/.universal/responses.db"
+    store: Annotated[bool, Meta(description="Keep them; false keeps none, whatever requests say.")] = True
+    path: Annotated[str, Meta(description="File for them; it is made where it is missing.")] = (
+        "~/.universal/responses.db"
+    )
     max_age: Annotated[
         Seconds, Meta(description="Seconds without use after which a response is removed; 0 keeps it for ever.")
     ] = 2592000.0

@@ -9,6 +9,8 @@ from universal_core.conversation.detokenize import Detokenizer
 from universal_core.conversation.parsing import TurnParser
 from universal_core.conversation.vocabulary import Vocabulary
 
+_LONGEST_CHARACTER = 4
+
 
 class ThinkingBudget:
     """Lets the model think for ``budget`` tokens, and then nothing pass but the tokens of ``end``.
@@ -33,6 +35,7 @@ class ThinkingBudget:
         self._left = budget
         self._end = end
         self._closing: deque[int] = deque()
+        self._silent = 0
         self._inner = inner
         self._close_if_used_up()
 
@@ -55,6 +58,7 @@ class ThinkingBudget:
             self._left -= 1
         marker = self._markers.get(token)
         text = self._detokenizer.feed(token) if marker is None else self._detokenizer.flush() + marker
+        self._silent = 0 if text else self._silent + 1
         if text:
             self._parser.feed(text)
         self._close_if_used_up()
@@ -67,5 +71,15 @@ class ThinkingBudget:
         return copied
 
     def _close_if_used_up(self) -> None:
-        if self._parser.thinking and self._left <= 0 and not self._closing:
+        if self._parser.thinking and self._left <= 0 and not self._closing and self._between_characters():
             self._closing = deque(self._end)
+
+    def _between_characters(self) -> bool:
+        """Whether the thought may be closed here: a character that was begun has to be completed, if it ever is."""
+        if self._inner is None:
+            return not 0 < self._silent < _LONGEST_CHARACTER
+        return _has(self._inner.mask(), self._end[0])
+
+
+def _has(mask: bytes | None, token: int) -> bool:
+    return mask is None or bool(mask[token // 8] >> token % 8 & 1)

@@ -4,7 +4,7 @@ from universal_core.conversation.dialect import Dialect, TaggedDialect
 from universal_core.conversation.harmony import HarmonyDialect, is_harmony
 from universal_core.conversation.reasoning import reasoning_format_of
 from universal_core.conversation.template import ChatTemplate
-from universal_core.conversation.tools import FORMATS, ToolFormat, format_of
+from universal_core.conversation.tools import FORMATS, ToolFormat, detect
 from universal_core.conversation.vocabulary import Vocabulary
 from universal_core.errors import LoadFailed
 
@@ -24,15 +24,15 @@ def dialect_of(
     if reasoning_format == "harmony" or (reasoning_format == "auto" and is_harmony(source)):
         return HarmonyDialect(vocabulary, template)
     reasoning = reasoning_format_of(reasoning_format, source, vocabulary)
-    return TaggedDialect(vocabulary, template, reasoning, tool_format_of(tool_format, source, vocabulary))
+    return TaggedDialect(vocabulary, template, reasoning, tool_format_of(tool_format, template, vocabulary))
 
 
-def tool_format_of(name: str, source: str, vocabulary: Vocabulary) -> ToolFormat | None:
-    """Return the format of a name; for ``auto`` the one that a template's source shows. Raises LoadFailed."""
+def tool_format_of(name: str, template: ChatTemplate | None, vocabulary: Vocabulary) -> ToolFormat | None:
+    """Return the format of a name; for ``auto`` the one that a template shows. Raises LoadFailed."""
     if name == "none":
         return None
     if name == "auto":
-        return format_of(source, vocabulary)
+        return detect(template, vocabulary)[0]
     if name not in FORMATS:
         raise LoadFailed(f"tool_format {name!r} is none of auto, none, {', '.join(FORMATS)}")
     return FORMATS[name]

@@ -20,7 +20,8 @@ from universal_core.errors import BadRequest
 _LIMITS = LLParserLimits(
     max_items_in_row=20_000, initial_lexer_fuel=500_000, max_lexer_states=50_000, verbose_errors=False
 )
-_KEPT = 64
+# A grammar takes some thirty times the memory of its text: 60 MB for all that are kept.
+_KEPT, _KEPT_TEXT = 64, 2_000_000
 # Some expressions explode at their first characters only: these are tried before any work is done.
 _TRIED = 3
 
@@ -51,7 +52,7 @@ class Grammars:
         found = self._compile(grammar)
         with self._keeping:
             self._kept[key] = found
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > _KEPT or sum(map(len, self._kept)) > _KEPT_TEXT:
                 self._kept.popitem(last=False)
         return found.copy()
 
@@ -96,7 +97,9 @@ class Follower:
         mask = self._matcher.compute_bitmask()
         self._check()
         if mask.count(0) == len(mask):
-            raise BadRequest(f"{self._param}: the model has no token with which the answer could go on", param=self._param)
+            raise BadRequest(
+                f"{self._param}: the model has no token with which the answer could go on", param=self._param
+            )
         return mask
 
     def accept(self, token: int) -> None:

@@ -30,7 +30,8 @@ MARKERS = (START, CHANNEL, MESSAGE, CONSTRAIN, END, CALL, RETURN)
 
 _NEXT = f"{END}{START}assistant"
 _FINAL = f"{CHANNEL}final{MESSAGE}"
-_ENDS = (END, CALL, RETURN, START, CHANNEL)
+_CLOSED = (END, CALL, RETURN)
+_ENDS = (*_CLOSED, START, CHANNEL)
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 _CHANNEL = re.compile(re.escape(CHANNEL) + r"\s*(\w+)")
 # A header has a role, a recipient, a channel and a type of content, and is never longer.
@@ -141,7 +142,7 @@ class HarmonyTurn:
         if found:
             at, marker = min(found)
             self._tell(message, self._buffer[:at], pieces, whole=True)
-            self._drop(at + (0 if marker in (START, CHANNEL) else len(marker)))
+            self._drop(at + (len(marker) if marker in _CLOSED else 0))
             self._calls += message.kind == "call"
             self._message, self._header = None, ""
             return True
@@ -168,7 +169,7 @@ class HarmonyTurn:
     def _is_header(self, text: str) -> bool:
         """Whether a text may be what goes on with the header, or the beginning of that."""
         written = (self._header + text).lstrip()
-        for part in (START, "assistant"):
+        for part in (*_CLOSED, START, "assistant"):
             if part.startswith(written):
                 return True
             written = written.removeprefix(part)
@@ -194,9 +195,12 @@ class HarmonyDialect:
 
     def ending(self, request: ChatRequest, prompt: str) -> str:
         """Return an empty thought where there is to be none, and the answer's header where nothing can be called."""
-        if request.reasoning_effort != "none" or not prompt.endswith(f"{START}assistant"):
+        if request.reasoning_effort != "none":
             return ""
-        return f"{CHANNEL}analysis{MESSAGE}" + (self.thought_end(request, prompt) or "")
+        end = self.thought_end(request, prompt) or ""
+        if HarmonyTurn(prompt, frozenset()).thinking:
+            return end
+        return f"{CHANNEL}analysis{MESSAGE}{end}" if prompt.endswith(f"{START}assistant") else ""
 
     def markers(self, request: ChatRequest) -> Mapping[int, str]:
         """Return the tokens that messages are made of."""

@@ -53,15 +53,16 @@ class ResponseStore:
 
     def __init__(self, runtime: Runtime) -> None:
         self._archive = Archive(runtime.config.responses)
+        self._keeps = runtime.config.responses.store
         self._limit = runtime.config.server.max_body_bytes
 
     def stores(self, body: ResponsesBody) -> bool:
         """Return whether a response is to be kept. Raises UnsupportedField where it is and cannot be."""
-        if body.store and not self._archive.keeps:
+        if body.store and not self._keeps:
             raise UnsupportedField(
-                "store: this server keeps no responses (responses.path); send store false", param="store"
+                "store: this server keeps no responses (responses.store); send store false", param="store"
             )
-        return self._archive.keeps and body.store is not False
+        return self._keeps and body.store is not False
 
     async def prepare(self) -> None:
         """Make the file where it is missing. Raises StorageFailed."""
@@ -95,8 +96,8 @@ class ResponseStore:
         return Conversation(body, before, own)
 
     async def _kept(self, act: Callable[[str], Value], id: str) -> Value:
-        if not self._archive.keeps:
-            raise NotFound("this server keeps no responses (responses.path)")
+        if not self._keeps:
+            raise NotFound("this server keeps no responses (responses.store)")
         try:
             return await asyncio.to_thread(act, id)
         except Missing:
@@ -104,9 +105,9 @@ class ResponseStore:
 
     async def _before(self, id: str) -> list[Placed]:
         param = "previous_response_id"
-        if not self._archive.keeps:
+        if not self._keeps:
             raise UnsupportedField(
-                f"{param}: this server keeps no responses (responses.path); send the whole input", param=param
+                f"{param}: this server keeps no responses (responses.store); send the whole input", param=param
             )
         try:
             items = await asyncio.to_thread(self._archive.conversation, id, self._limit)
@@ -122,7 +123,7 @@ class ResponseStore:
             return [] if given is None else [Placed("input", MessageItem(role="user", content=given))]
         items = list(read_items(given))
         wanted = [item.id for _, item in items if isinstance(item, ItemReference)]
-        written = await asyncio.to_thread(self._archive.written, wanted) if wanted and self._archive.keeps else {}
+        written = await asyncio.to_thread(self._archive.written, wanted) if wanted and self._keeps else {}
         return [Placed(place, _resolved(place, item, written)) for place, item in items]
 
 

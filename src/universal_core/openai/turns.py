@@ -104,6 +104,8 @@ class FunctionCall(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     name: str
     arguments: str = ""
+    # The same once more, in answers that the SDK has parsed.
+    parsed_arguments: Any = None
 
 
 class ToolCallTurn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,7 +129,9 @@ class Turn(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reasoning: str | None = None
     tool_calls: list[ToolCallTurn] | None = None
     tool_call_id: str | None = None
-    # Answers of the SDK are sent back as they came; these are always null or empty there.
+    # Answers of the SDK are sent back as they came: parsed says once more what content says, and the others are null
+    # or empty there.
+    parsed: Any = None
     audio: Any = None
     function_call: Any = None
     annotations: list[Any] | None = None

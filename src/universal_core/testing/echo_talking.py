@@ -153,7 +153,7 @@ class _Turn:
 
 
 def formed(form: ResponseFormat, text: str) -> str:
-    """Return JSON: the text in an object, or the least that a schema allows. Raises UnsupportedField for other forms."""
+    """Return JSON: the text in an object, or the least that a schema allows. Raises UnsupportedField otherwise."""
     if form.type not in ("json_object", "json_schema"):
         raise UnsupportedField(
             f"{form.param}: the echo backend writes JSON, but follows no {form.type}", param=form.param

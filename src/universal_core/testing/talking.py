@@ -15,7 +15,6 @@ from universal_core.messages import (
     TextPart,
     Tool,
     ToolCall,
-    Truncated,
 )
 
 _FLAG = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"], "additionalProperties": False}
@@ -64,12 +63,10 @@ def check_talk(messages: Sequence[Message], request: ChatRequest) -> None:
 def check_calls(messages: Sequence[Message]) -> None:
     """Assert that each call is told with its id and name first, and that complete ones have JSON as arguments.
 
-    An answer that ends for tool_calls has some, and what was left out of a conversation is told before all else.
+    An answer that ends for tool_calls has some.
     """
     arguments: dict[tuple[int, int], str] = {}
-    for at, message in enumerate(messages):
-        if isinstance(message, Truncated):
-            assert at == 0, "what was left out is told before all else"
+    for message in messages:
         if isinstance(message, ToolCall):
             place = (message.index, message.position)
             assert bool(message.id and message.name) == (place not in arguments), f"{message!r}: id and name come first"

@@ -21,9 +21,7 @@ _RANGES = {
 
 def all_exclusive(schemas: list[Schema], resolve: Resolve) -> bool:
     """Whether no value fits two of the schemas; False may also mean that it is not known."""
-    return all(
-        exclusive(one, other, resolve) for place, one in enumerate(schemas) for other in schemas[place + 1 :]
-    )
+    return all(exclusive(one, other, resolve) for place, one in enumerate(schemas) for other in schemas[place + 1 :])
 
 
 def exclusive(one: Schema, other: Schema, resolve: Resolve, depth: int = _DEPTH) -> bool:

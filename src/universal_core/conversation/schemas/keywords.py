@@ -1,4 +1,4 @@
-"""From a client's JSON schema to one that llguidance keeps to in full; any other is refused, with its keyword and place.
+"""From a client's JSON schema to one that llguidance keeps to in full; others are refused by keyword and place.
 
 https://json-schema.org/draft/2020-12 says what the keywords mean, and
 https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md which of them llguidance knows.
@@ -188,7 +188,8 @@ class _Reading:
         if is_open and least > needed + 1:
             # A name of the model's own may come twice, and a reader of JSON takes the last.
             raise self._refused(
-                place, f"minProperties {least} with names that are not listed; at most one more than required is supported"
+                place,
+                f"minProperties {least} with names that are not listed; at most one more than required is supported",
             )
 
     def _check_format(self, schema: dict[str, Any], place: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from universal_core import AdapterPlace, BadRequest, LoadFailed, ModelNotFound, ModelRef
+from universal_core import AdapterPlace, LoadFailed, ModelNotFound, ModelRef
 from universal_core.repositories import find_place
 from universal_gguf.header import Header, read_header
 from universal_gguf.library import Weights
@@ -31,13 +31,7 @@ class Adapters:
             except (LoadFailed, ModelNotFound) as error:
                 raise LoadFailed(f"adapter {name}: {error.message}") from error
             weights.add_adapter(name, str(file), place.scale)
-        self.names = frozenset(weights.adapters)
-
-    def check(self, name: str | None) -> None:
-        """Raise BadRequest for a name that is no adapter of the model; None means the model itself."""
-        if name is not None and name not in self.names:
-            known = ", ".join(sorted(self.names)) or "none"
-            raise BadRequest(f"model: there is no adapter {name!r}; loaded are: {known}", param="model")
+        self.names = tuple(weights.adapters)
 
 
 def _file(place: str) -> Path:

@@ -24,6 +24,7 @@ from universal_core.conversation import (
     Engine,
     LanguageModel,
     Sequence,
+    adapter_of,
     configured_template,
     dialect_of,
 )
@@ -135,13 +136,12 @@ class GenerationModel(LanguageModel):
         limit: int,
         constraint: Constraint | None,
     ) -> Sequence:
-        self._adapters.check(request.adapter)
         media = prompt.media if isinstance(prompt, MediaPrompt) else {}
         # What stands for a picture is no token that could be penalised.
         tokens = [token for token in prompt if token >= 0] if media else prompt
         sampler = Sampler(self._sampling(request, answer), tokens, constraint)
         sequence = GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
-        sequence.adapter = request.adapter
+        sequence.adapter = adapter_of(request, self._adapters.names)
         return sequence
 
     def _context(self, asked: int | None) -> Context:

@@ -16,6 +16,7 @@ sorts the vocabulary where top_p comes without top_k: 12 ms a token at 150,000 t
 
 import random
 from array import array
+
 import numpy
 from numpy.typing import NDArray
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from universal_core import AdapterPlace, BadRequest, LoadFailed, ModelNotFound
+from universal_core import AdapterPlace, LoadFailed, ModelNotFound
 from universal_core.repositories import find_place
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -55,11 +55,10 @@ class Adapters:
             for layer in _layers(model):
                 layer._active_adapter = self._active
 
-    def check(self, name: str | None) -> None:
-        """Raise BadRequest for a name that is no adapter of the model; None means the model itself."""
-        if name is not None and name not in self._inner:
-            known = ", ".join(self._inner) or "none"
-            raise BadRequest(f"model: there is no adapter {name!r}; loaded are: {known}", param="model")
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all adapters."""
+        return tuple(self._inner)
 
     def use(self, name: str | None) -> None:
         """Let the model compute with an adapter from now on, None for the model itself."""

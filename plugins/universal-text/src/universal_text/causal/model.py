@@ -12,6 +12,7 @@ from universal_core.conversation import (
     Sampling,
     Sequence,
     Vocabulary,
+    adapter_of,
     configured_template,
     context_asked,
     dialect_of,
@@ -85,10 +86,9 @@ class WritingModel(LanguageModel):
         limit: int,
         constraint: Constraint | None,
     ) -> Sequence:
-        self._adapters.check(request.adapter)
         sampler = Sampler(self._sampling(request, answer), prompt, constraint)
         sequence = self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
-        sequence.adapter = request.adapter
+        sequence.adapter = adapter_of(request, self._adapters.names)
         return sequence
 
     def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:
