@@ -42,12 +42,12 @@ def test_a_repository_is_taken_from_the_cache_at_its_revision(snapshot: Path, pl
 
 def test_a_cached_repository_without_such_files_is_asked_for(snapshot: Path) -> None:
     assert find_files("org/repo", ["*.gguf", "*.safetensors"]) == snapshot
-    with pytest.raises(ModelNotFound, match="org/repo is not in the cache of this machine, and .*offline"):
+    with pytest.raises(ModelNotFound, match=r"org/repo is not in the cache of this machine, and .*offline"):
         download("org/repo", "v3", ["*.safetensors"])
 
 
 @pytest.mark.parametrize("place", ["./org/repo", "/org/repo", "~/repo", "repo", "a/b/c", "../a/b", "org/.."])
 def test_what_is_neither_there_nor_a_repository_is_told(snapshot: Path, place: str, tmp_path: Path) -> None:
     assert snapshot.is_dir()
-    with pytest.raises(ModelNotFound, match="there is nothing at .*: expected a folder or a file"):
+    with pytest.raises(ModelNotFound, match=r"there is nothing at .*: expected a folder or a file"):
         find_place(place, ["*"])

@@ -70,6 +70,27 @@ def completes(client: openai.OpenAI, model: str) -> None:
     assert "".join(piece.choices[0].text for piece in pieces) == whole.choices[0].text
 
 
+def responds(client: openai.OpenAI, model: str) -> None:
+    first = client.responses.create(model=model, input=QUESTION, temperature=0, max_output_tokens=12)
+    assert first.output_text
+    assert first.status in ("completed", "incomplete")
+    with client.responses.stream(model=model, input=QUESTION, temperature=0, max_output_tokens=12) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == first.output_text
+    second = client.responses.create(
+        model=model, input="And now?", previous_response_id=first.id, max_output_tokens=2, store=False
+    )
+    assert second.usage.input_tokens > first.usage.input_tokens
+    assert client.responses.retrieve(first.id) == first
+    client.responses.delete(first.id)
+    code = None
+    try:
+        client.responses.create(model=model, input="And then?", previous_response_id=first.id)
+    except openai.BadRequestError as error:
+        code = error.code
+    assert code == "previous_response_not_found"
+
+
 def embeds(client: openai.OpenAI, encoder: str) -> None:
     # The SDK asks for base64 unless told otherwise, and turns it into numbers.
     packed = client.embeddings.create(model=encoder, input=["hello world", "lazy dog"])
@@ -168,6 +189,7 @@ def main(url: str, model: str, encoder: str) -> None:
         chats(client, model)
         samples(client, model)
         completes(client, model)
+        responds(client, model)
         embeds(client, encoder)
         fails(client, model)
         lists(client, model)

@@ -168,6 +168,10 @@ def test_tokens_are_counted_as_they_are_read(client: anthropic.Anthropic, model:
     counted = client.messages.count_tokens(model=model, messages=[QUESTION], **fields)
     usage = client.messages.create(**asked(model, **fields)).usage
     assert counted.input_tokens == usage.input_tokens + (usage.cache_read_input_tokens or 0)
+    for choice in ({"type": "none"}, {"type": "auto", "disable_parallel_tool_use": True}):
+        chosen = client.messages.count_tokens(model=model, messages=[QUESTION], **fields, tool_choice=choice)
+        usage = client.messages.create(**asked(model, **fields, tool_choice=choice)).usage
+        assert chosen.input_tokens == usage.input_tokens + (usage.cache_read_input_tokens or 0)
     bare = client.messages.count_tokens(model=model, messages=[QUESTION])
     assert bare.input_tokens < counted.input_tokens
 

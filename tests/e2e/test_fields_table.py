@@ -42,10 +42,10 @@ BODIES: dict[str, type[msgspec.Struct]] = {
 }
 PIECES = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 UNCHANGED = {
-    **message_fields.HARMLESS,
-    **message_fields.REFUSED,
     **response_fields.HARMLESS,
     **response_fields.REFUSED,
+    **message_fields.HARMLESS,
+    **message_fields.REFUSED,
     **cases.HARMLESS,
     **cases.REFUSED,
 }

@@ -27,7 +27,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def server(models: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     outputs = tmp_path_factory.mktemp("outputs")
-    with running_server("--device", "cpu", "--images-outputs", str(outputs)) as found:
+    kept = outputs / "responses.db"
+    with running_server("--device", "cpu", "--images-outputs", str(outputs), "--responses-path", str(kept)) as found:
         yield found
 
 

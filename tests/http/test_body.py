@@ -9,6 +9,7 @@ from universal_core.http import decode
 from universal_core.openai.chat import ChatBody
 from universal_core.openai.completions import CompletionBody
 from universal_core.openai.embeddings import EmbeddingsBody
+from universal_core.openai.turns import Turn
 
 MESSAGES = '"messages": [{"role": "user", "content": "hi"}]'
 
@@ -158,3 +159,17 @@ def test_json_that_is_nested_without_end_is_refused() -> None:
 )
 def test_null_is_the_same_as_leaving_a_field_out(text: str, type: type[Any]) -> None:
     assert decode(text.encode(), type) is not None
+
+
+def test_what_is_wrong_in_a_part_of_a_body_is_told_with_the_place_of_the_part() -> None:
+    with pytest.raises(BadRequest) as raised:
+        decode(b'{"role": "user", "content": 5}', Turn, "input[3]")
+    assert raised.value.param == "input[3].content"
+    assert raised.value.message.startswith("input[3].content: expected")
+    with pytest.raises(BadRequest) as raised:
+        decode(b'{"rolle": "user"}', Turn, "input[3]")
+    assert raised.value.param == "input[3].rolle"
+    assert "did you mean role" in raised.value.message
+    with pytest.raises(BadRequest) as raised:
+        decode(b"5", Turn, "input[3]")
+    assert raised.value.param == "input[3]"

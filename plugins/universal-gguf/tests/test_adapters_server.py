@@ -1,4 +1,4 @@
-"""A GGUF model with two adapters on a real server: a quantization and an adapter in one name, and one process for all."""
+"""A GGUF model with two adapters on a real server: a quantization and an adapter in one name, one process for all."""
 
 import asyncio
 from collections.abc import Iterator

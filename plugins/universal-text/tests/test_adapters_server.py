@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from openai import APIStatusError, AsyncOpenAI, OpenAI
 
+from openai import APIStatusError, AsyncOpenAI, OpenAI
 from server import Server, running_server
 from tiny.adapters import make_adapter
 from tiny.causal import make_qwen3

@@ -205,10 +205,12 @@ class CountBody(ConversationBody, frozen=True, kw_only=True, dict=True):
         self.form()
         tools = tools_of(self.tools or ())
         fields = tool_fields(self.tool_choice, tools)
+        # Which of the tools may be called is no part of the prompt.
+        fields.pop("allowed_tools", None)
         return TokenizeRequest(
             messages=self.conversation.messages(media),
-            tools=fields.get("tools", ()),
             reasoning_effort=self.effort(),
             thinking_budget=self.thinking.budget_tokens if isinstance(self.thinking, Thinks) else None,
             chat_template_kwargs=self.template_arguments(),
+            **fields,
         )

@@ -1,6 +1,6 @@
 """The requests and results of the ``tokenize`` and ``detokenize`` tasks."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from universal_core.messages.chat import ChatMessage, ChatRequest, Tool, features_of
 from universal_core.messages.message import Request, Result
@@ -18,6 +18,8 @@ class TokenizeRequest(Request, frozen=True, kw_only=True):
     text: str | None = None
     messages: tuple[ChatMessage, ...] = ()
     tools: tuple[Tool, ...] = ()
+    tool_choice: Literal["none", "auto", "required"] = "auto"
+    parallel_tool_calls: bool = True
     reasoning_effort: str | None = None
     thinking_budget: int | None = None
     chat_template_kwargs: dict[str, Any] = {}
@@ -30,6 +32,8 @@ class TokenizeRequest(Request, frozen=True, kw_only=True):
         return ChatRequest(
             messages=self.messages,
             tools=self.tools,
+            tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
             reasoning_effort=self.reasoning_effort,
             thinking_budget=self.thinking_budget,
             chat_template_kwargs=self.chat_template_kwargs,
