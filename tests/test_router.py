@@ -277,7 +277,7 @@ def test_basic_fields_and_those_of_the_claim_pass() -> None:
         ({"stop": ("x",)}, "stop"),
         ({"logprobs": 0}, "logprobs"),
         ({"response_format": ResponseFormat(type="json_object")}, "response_format"),
-        ({"response_format": ResponseFormat(type="grammar", param="guided_grammar", text="start: x")}, "guided_grammar"),
+        ({"response_format": ResponseFormat(type="regex", param="guided_regex", text="x")}, "guided_regex"),
         (
             {"messages": (ChatMessage(role="user", content=(ImagePart(data=b"x"),)),)},
             "messages[0].content[0].image_url",

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from pieces import Tokens
 from tiny.answers import chat_request
 from universal_core import Event, Finish, Reasoning, Text, Tool, ToolCall
-from universal_core.conversation import Answer, Choice, TaggedDialect
+from universal_core.conversation import Answer, Choice, TaggedDialect, dialect_of
+from universal_core.conversation.harmony import HarmonyTurn
 from universal_core.conversation.reasoning import REASONING_FORMATS
 from universal_core.conversation.tools import HERMES
 from universal_core.messages import FinishReason
@@ -179,3 +181,32 @@ def test_the_tokens_of_a_thought_that_the_prompt_opened_count_from_the_first() -
     told = answer(VOCABULARIES["letters"], tail="<think>\n")
     write(told, b"ab</think>c")
     assert told.reasoning_tokens == len("ab</think>")
+
+
+FRAGMENTS = (
+    *("<think>", "</think>", "<think", "</", "<tool_call>", "</tool_call>", '{"name": "look", ', '"arguments": {}}'),
+    *("<|start|>", "assistant", "<|channel|>", "analysis", "final", "commentary to=functions.look ", "<|message|>"),
+    *("<|end|>", "<|call|>", "[TOOL_CALLS]", "[", "]", "look", "\n", " ", "é", "so"),
+)
+
+
+@pytest.mark.parametrize("reasoning", ["think", "harmony", "granite", "magistral"])
+@given(
+    parts=strategies.lists(strategies.sampled_from(FRAGMENTS), max_size=12),
+    reason=strategies.sampled_from(["stop", "length"]),
+    free=strategies.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_whatever_a_model_writes_is_told(reasoning: str, parts: list[str], reason: FinishReason, free: bool) -> None:
+    vocabulary = Tokens([fragment for fragment in FRAGMENTS if fragment.startswith("<|")])
+    dialect = dialect_of(vocabulary, None, reasoning_format=reasoning)
+    request = chat_request("hi", tools=TOOLS)
+    parser: Any = dialect.parser(request, "<|start|>assistant")
+    if free and reasoning == "harmony":
+        parser = HarmonyTurn("<|start|>assistant", frozenset({"look"}))
+    told = Answer(vocabulary, parser=parser, markers=dialect.markers(request))
+    events = write(told, vocabulary.encode("".join(parts), special=False), reason, scored=True)
+    assert ending(events) is events[-1]
+    assert all((event.name is None) == (event.id is None) for event in events if isinstance(event, ToolCall))
+    letters = iter("".join(parts))
+    assert all(letter in letters for letter in text(events)), "nothing is made up, and all in its order"

@@ -95,6 +95,12 @@ def test_a_turn_without_any_header_is_content(text: str) -> None:
         assert content(read(turn(), parts)) == text
 
 
+@pytest.mark.parametrize("text", ["<|start|>so", "<|end|><|start|>so", "<|channel|><|channel|>so", "<|call|>so"])
+def test_markers_that_open_no_header_are_passed_over(text: str) -> None:
+    for parts in splits(text):
+        assert content(read(turn(), parts)) == "so"
+
+
 def test_half_a_header_says_nothing() -> None:
     for parts in splits(THOUGHT + "<|channel|>fin"):
         pieces = read(turn(), parts, "length")

@@ -192,7 +192,7 @@ FIRST_ALONE = (
     "{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}"
 )
 LAST_WINS = (
-    "{% for m in messages if m.role == 'system' %}{% if loop.last %}[{{ m.role }}]{{ m.content }}{% endif %}{% endfor %}"
+    "{% for m in messages if m.role == 'system' %}{% if loop.last %}[system]{{ m.content }}{% endif %}{% endfor %}"
     "{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endfor %}"
 )
 DROPS_ROLES = "{% for m in messages if m.role in ('system', 'user') %}[{{ m.role }}]{{ m.content }}{% endfor %}"

@@ -14,11 +14,13 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from openai.lib.responses_tool_runner import RegisteredFunction, ResponsesToolRunner
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic_ai import Agent, AgentRunResult, NativeOutput, ToolOutput
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+import anthropic
 import openai
 from server import Server, running_server
 from tiny.acting import ANSWER, ARGUMENTS, THOUGHT, make_acting
@@ -27,6 +29,7 @@ from tiny.gguf import make_gguf_from_transformers
 
 QUESTION = "What is the weather in Paris?"
 WEATHER = "18 degrees"
+WEATHER_OF = pydantic.create_model("get_weather", city=(str, ...))
 BACKENDS = ("text", "gguf")
 
 
@@ -82,7 +85,7 @@ def guided(request: pytest.FixtureRequest, models: dict[tuple[str, str], str]) -
 class TestOpenAI:
     """The official SDK."""
 
-    tools: Any = [openai.pydantic_function_tool(pydantic.create_model("get_weather", city=(str, ...)))]
+    tools: Any = [openai.pydantic_function_tool(WEATHER_OF)]
     question: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
 
     def result(self, call: Any) -> Any:
@@ -144,27 +147,24 @@ class TestLangChain:
     """LangChain's class for OpenAI's API."""
 
     @pytest.fixture
-    def chat(self, server: Server) -> Iterator[Callable[[str], ChatOpenAI]]:
+    def chat(self, server: Server) -> Iterator[Callable[..., ChatOpenAI]]:
         with httpx.Client() as http:
-            yield lambda model: ChatOpenAI(
-                model=model,
-                base_url=f"{server.url}/v1",
-                api_key=pydantic.SecretStr("none"),
-                max_retries=0,
-                stream_usage=True,
-                http_client=http,
-            )
+            given: Any = {"base_url": f"{server.url}/v1", "api_key": "none", "max_retries": 0, "stream_usage": True}
+            yield lambda model, **more: ChatOpenAI(model=model, http_client=http, **given, **more)
 
-    def test_a_loop_ends_with_what_the_tool_told(self, chat: Callable[[str], ChatOpenAI], acting: str) -> None:
+    @pytest.mark.parametrize("responses", [False, True], ids=["chat", "responses"])
+    def test_a_loop_ends_with_what_the_tool_told(
+        self, chat: Callable[..., ChatOpenAI], acting: str, responses: bool
+    ) -> None:
         found = tool(get_weather)
-        bound = chat(acting).bind_tools([found])
+        bound = chat(acting, use_responses_api=responses).bind_tools([found])
         asked = bound.invoke([HumanMessage(QUESTION)])
         assert isinstance(asked, AIMessage)
         results = [found.invoke(call) for call in asked.tool_calls]
         assert [type(result) for result in results] == [ToolMessage]
         assert bound.invoke([HumanMessage(QUESTION), asked, *results]).text == ANSWER
 
-    def test_a_stream_adds_up_to_the_same_call(self, chat: Callable[[str], ChatOpenAI], acting: str) -> None:
+    def test_a_stream_adds_up_to_the_same_call(self, chat: Callable[..., ChatOpenAI], acting: str) -> None:
         bound = chat(acting).bind_tools([tool(get_weather)])
         whole: Any = None
         for chunk in bound.stream(QUESTION):
@@ -177,7 +177,7 @@ class TestLangChain:
 
     @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
     def test_structured_output_is_a_model_of_pydantic(
-        self, chat: Callable[[str], ChatOpenAI], guided: str, method: Any
+        self, chat: Callable[..., ChatOpenAI], guided: str, method: Any
     ) -> None:
         assert isinstance(chat(guided).with_structured_output(Forecast, method=method).invoke(QUESTION), Forecast)
 
@@ -185,10 +185,10 @@ class TestLangChain:
 class TestPydanticAI:
     """An agent of pydantic-ai, which runs the loop itself."""
 
-    def run(self, server: Server, name: str, **options: Any) -> AgentRunResult[Any]:
+    def run(self, server: Server, name: str, kind: Any = OpenAIChatModel, **options: Any) -> AgentRunResult[Any]:
         async def main() -> AgentRunResult[Any]:
             async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-                model = OpenAIChatModel(name, provider=OpenAIProvider(openai_client=client))
+                model = kind(name, provider=OpenAIProvider(openai_client=client))
                 return await Agent(model, **options).run(QUESTION)
 
         return asyncio.run(main())
@@ -202,3 +202,28 @@ class TestPydanticAI:
     @pytest.mark.parametrize("kind", [ToolOutput, NativeOutput])
     def test_the_output_of_an_agent_follows_its_type(self, server: Server, guided: str, kind: Any) -> None:
         assert isinstance(self.run(server, guided, output_type=kind(Forecast)).output, Forecast)
+
+    def test_an_agent_of_responses_does_the_same(self, server: Server, acting: str) -> None:
+        assert self.run(server, acting, OpenAIResponsesModel, tools=[get_weather]).output == ANSWER
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_official_runner_of_responses_runs_the_tool(client: openai.OpenAI, acting: str, stream: bool) -> None:
+    schema: Any = openai.pydantic_function_tool(WEATHER_OF)["function"]
+    function = RegisteredFunction({"type": "function", **schema}, lambda arguments: get_weather(**arguments))  # type: ignore[arg-type]
+    runner = ResponsesToolRunner(functions=[function])
+    found = runner.run(client, {"model": acting, "input": QUESTION}, stream=stream, max_steps=3)
+    assert found.output_text == ANSWER
+
+
+def test_the_runner_of_anthropics_client_runs_the_tool(server: Server, acting: str) -> None:
+    with anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=0) as client:
+        runner = client.beta.messages.tool_runner(
+            model=acting,
+            max_tokens=100,
+            messages=[{"role": "user", "content": QUESTION}],
+            tools=[anthropic.beta_tool(get_weather)],
+        )
+        turns = list(runner)
+    assert [[block.type for block in turn.content] for turn in turns] == [["thinking", "tool_use"], ["text"]]
+    assert turns[-1].content[0].text == ANSWER  # type: ignore[union-attr]

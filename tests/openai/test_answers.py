@@ -25,7 +25,13 @@ from universal_core.messages import (
     Usage,
 )
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
-from universal_core.openai.completion_answers import Completion, CompletionChunks, CompletionLogprobs, choices_of, ranked
+from universal_core.openai.completion_answers import (
+    Completion,
+    CompletionChunks,
+    CompletionLogprobs,
+    choices_of,
+    ranked,
+)
 from universal_core.openai.embeddings import Embeddings
 from universal_core.openai.generation import Stamp, UsageBody
 

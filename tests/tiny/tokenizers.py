@@ -66,7 +66,9 @@ def byte_level_tokenizer(
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END, eos_token=TURN_END, pad_token=PAD, model_max_length=context
     )
-    wrapped.add_tokens([AddedToken(piece, special=is_control(piece), normalized=False) for piece in dict.fromkeys(pieces)])
+    wrapped.add_tokens(
+        [AddedToken(piece, special=is_control(piece), normalized=False) for piece in dict.fromkeys(pieces)]
+    )
     wrapped.chat_template = chat_template
     return wrapped
 

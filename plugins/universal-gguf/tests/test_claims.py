@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tiny.folder import info_of
-from universal_core import SAMPLING_FIELDS, Claim, ModelFile, ModelInfo, ModelNotFound, ModelRef
+from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Claim, ModelFile, ModelInfo, ModelNotFound, ModelRef
 from universal_gguf import claim_model, context
 from universal_gguf.claims import GENERATION, POOLED
 from universal_gguf.context import OVERHEAD, memory_maximum
@@ -56,9 +56,8 @@ def test_a_model_that_writes_text_is_claimed_for_chats(tmp_path: Path, architect
     write(tmp_path / "m-Q8_0.gguf", architecture)
     offer = found(tmp_path)
     assert (offer.backend, offer.tasks) == ("gguf", ("chat", "complete", "tokenize", "detokenize"))
-    others = {"n_ctx", "chat_template_kwargs", "response_format", "grammar", "echo"}
-    assert others | set(SAMPLING_FIELDS) <= set(offer.fields)
-    assert not {"images", "audio", "suffix"} & set(offer.fields)
+    assert {"echo", "suffix", *CHAT_FIELDS, *SAMPLING_FIELDS} <= set(offer.fields)
+    assert not {"images", "audio"} & set(offer.fields)
     assert offer.slots == 16
     assert offer.files == ("m-Q8_0.gguf",)
 

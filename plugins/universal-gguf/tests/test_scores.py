@@ -1,5 +1,6 @@
 """Log-probabilities of a prompt: those of the same weights through transformers, whatever was read before."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,28 @@ def test_what_was_read_before_is_read_again_for_its_scores(
     assert fresh.text == PROMPT + plain.text
 
 
-def test_answers_that_pause_are_scored_as_those_that_do_not(new_model: Any, ask_writer: Any) -> None:
+@pytest.mark.parametrize("seed", [0, 5])
+def test_answers_that_pause_for_lack_of_room_are_scored_as_those_that_do_not(
+    seed: int, new_model: Any, ask_writer: Any
+) -> None:
+    chance = random.Random(seed)
     requests = [
-        completion(PROMPT[place:], echo=True, logprobs=1, max_tokens=30, n=1 + place % 2, logit_bias={0: -100, 2: -100})
-        for place in range(6)
+        completion(
+            PROMPT[place : chance.choice((place + 8, place + 30, 200))],
+            echo=True,
+            logprobs=1,
+            max_tokens=chance.choice((2, 20, 60)),
+            n=chance.choice((1, 1, 2)),
+            logit_bias={0: -100, 2: -100},
+        )
+        for place in range(14)
     ]
     wide = ask_writer(new_model("llama"), *requests)
-    narrow = ask_writer(new_model("llama", cache_tokens=512, n_batch=16), *requests)
+    narrow = ask_writer(new_model("llama", n_ctx=256, cache_tokens=256, n_batch=16), *requests)
     for one, other in zip(wide, narrow, strict=True):
-        assert near(prompt_of(one), prompt_of(other))
-        assert one.text == other.text
+        for index, found in one.by_index.items():
+            assert found.text == other.by_index[index].text
+            assert near(found.logprobs, other.by_index[index].logprobs)
 
 
 def test_a_prompt_alone_may_be_scored(shared_model: Any, ask_writer: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tiny.folder import info_of
-from universal_core import SAMPLING_FIELDS, ModelFile, ModelInfo, ModelRef
+from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, ModelFile, ModelInfo, ModelRef
 from universal_text.claims import bytes_per_token, claim_causal
 
 BASE: dict[str, Any] = {
@@ -38,9 +38,8 @@ def test_causal_models_are_claimed_by_their_architecture(name: str, folder: Any)
 def test_the_fields_are_those_that_are_honoured() -> None:
     found = claim_causal(info())
     assert found is not None
-    assert set(SAMPLING_FIELDS) <= set(found.fields)
-    assert {"messages", "chat_template_kwargs", "echo", "n_ctx"} <= set(found.fields)
-    assert not {"tools", "response_format", "suffix", "grammar", "images"} & set(found.fields)
+    assert {"echo", "suffix", *CHAT_FIELDS, *SAMPLING_FIELDS} <= set(found.fields)
+    assert not {"images", "audio"} & set(found.fields)
 
 
 @pytest.mark.parametrize(

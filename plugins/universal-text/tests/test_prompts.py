@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from tiny.answers import chat_request, completion
 from tiny.causal import make_llama, make_scripted
-from universal_core import BadRequest, ChatRequest, ContextLengthExceeded, Tool, Truncated
+from universal_core import BadRequest, ChatRequest, ContextLengthExceeded, Event, Tool, Truncated
 
 SCRIPT = ["Hello", ", wor", "ld", "! S", "ee", " you."]
 CONTINUED = {"continue_final_message": True}
@@ -108,11 +108,12 @@ def test_the_oldest_turns_are_left_out_where_that_is_asked_for(folder: Any, open
 def test_what_was_left_out_is_told_before_the_answer(folder: Any, open_model: Any) -> None:
     model = open_model(folder("llama"), n_ctx=200)
 
-    async def first(request: ChatRequest) -> Any:
-        async for event in model.chat(request):
-            return event
+    async def events(request: ChatRequest) -> list[Event]:
+        return [event async for event in model.chat(request)]
 
-    assert isinstance(asyncio.run(first(chat_request(*LONG, truncation="auto", max_tokens=4))), Truncated)
+    first, *rest = asyncio.run(events(chat_request(*LONG, truncation="auto", max_tokens=4)))
+    assert isinstance(first, Truncated)
+    assert not any(isinstance(event, Truncated) for event in rest)
 
 
 def test_a_last_turn_that_is_too_long_is_refused_with_the_numbers(llama: Any, ask: Any) -> None:

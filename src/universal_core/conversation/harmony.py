@@ -126,6 +126,8 @@ class HarmonyTurn:
         """Open the next message; return whether its header is there."""
         header, found, _ = self._buffer.partition(MESSAGE)
         if not self._is_header(self._buffer):
+            # A marker that opens no header would end the message that begins with it, for ever.
+            self._drop(next((len(marker) for marker in MARKERS if self._buffer.startswith(marker)), 0))
             self._message = Message("content")
             return True
         if not found:

@@ -35,7 +35,7 @@ class Result(Message, frozen=True, kw_only=True):
 
 
 class Usage(Event, frozen=True, kw_only=True):
-    """Tokens read and written for a request: how many of those read came from a cache, and of those written were thoughts."""
+    """Tokens read and written for a request; of those read some came from a cache, of those written some are thoughts."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -20,8 +20,8 @@ from universal_core.messages import (
 _FLAG = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"], "additionalProperties": False}
 TOOLS = (Tool(name="switch", description="Switch the light.", parameters=_FLAG), Tool(name="wait", parameters=_FLAG))
 CHOICES = ("yes", "no")
-ROOM = 256
-"""Tokens for an answer: enough for a call, and for a short thought before it."""
+ROOM = 128
+"""Tokens for an answer: enough for a call, and few enough for the small contexts of tiny models."""
 
 
 def talking_samples(fields: Collection[str]) -> list[ChatRequest]:

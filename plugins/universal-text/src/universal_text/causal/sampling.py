@@ -109,7 +109,7 @@ class Sampler:
 
 
 def report(logits: Tensor, tokens: list[int], count: int) -> list[Choice]:
-    """Return each token with its log-probability by its row of logits, ``[tokens, vocabulary]``, and the ``count`` best.
+    """Return each token with its log-probability by its row of ``[tokens, vocabulary]`` logits, and the best ones.
 
     What a model can read and never write has none: some have such tokens for the places of pictures.
     """
