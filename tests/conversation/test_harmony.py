@@ -95,7 +95,7 @@ def test_a_turn_without_any_header_is_content(text: str) -> None:
         assert content(read(turn(), parts)) == text
 
 
-@pytest.mark.parametrize("text", ["<|start|>so", "<|end|><|start|>so", "<|channel|><|channel|>so", "<|call|>so"])
+@pytest.mark.parametrize("text", ["<|start|>so", "<|end|><|start|>so", "<|call|>so"])
 def test_markers_that_open_no_header_are_passed_over(text: str) -> None:
     for parts in splits(text):
         assert content(read(turn(), parts)) == "so"

@@ -5,7 +5,9 @@ One model thinks, calls a tool and tells what came of it; the other is random, a
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -30,6 +32,7 @@ from tiny.gguf import make_gguf_from_transformers
 QUESTION = "What is the weather in Paris?"
 WEATHER = "18 degrees"
 WEATHER_OF = pydantic.create_model("get_weather", city=(str, ...))
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "call-tools.md"
 BACKENDS = ("text", "gguf")
 
 
@@ -227,3 +230,12 @@ def test_the_runner_of_anthropics_client_runs_the_tool(server: Server, acting: s
         turns = list(runner)
     assert [[block.type for block in turn.content] for turn in turns] == [["thinking", "tool_use"], ["text"]]
     assert turns[-1].content[0].text == ANSWER  # type: ignore[union-attr]
+
+
+def test_what_the_guide_shows_works(server: Server, acting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    program = block.replace("http://127.0.0.1:11540", server.url).replace("Qwen/Qwen3-4B", acting)
+    shown: dict[str, Any] = {}
+    exec(compile(program, str(GUIDE), "exec"), shown)
+    shown["client"].close()
+    assert capsys.readouterr().out == f"get_weather {ARGUMENTS}\n{ANSWER}\n"

@@ -1,5 +1,6 @@
 """Chat models that see and think."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from tiny.chatting import answers, load
 from tiny.conversations import see
 from tiny.media import BLUE, encoded, picture
 from tiny.visual_chat import chat_template, make_llava
-from universal_core import BadRequest, ImagePart, ResponseFormat
+from universal_core import BadRequest, CaptionRequest, ImagePart, ResponseFormat
 
 PICTURE = ImagePart(data=encoded(picture(BLUE, (64, 48))))
 START = "<|im_start|>assistant\n{% endif -%}"
@@ -53,6 +54,13 @@ def test_thinking_about_pictures_can_be_switched_off(thinking: Any, tmp_path: Pa
     closed.close()
     assert (answer.reasoning, answer.usage.reasoning_tokens) == ("", 0)
     assert (answer.text, answer.usage.prompt_tokens) == (expected.text, expected.usage.prompt_tokens)
+
+
+def test_a_caption_is_written_without_thinking(thinking: Any) -> None:
+    found = asyncio.run(thinking.caption(CaptionRequest(image=PICTURE.data, max_length=8)))
+    (answer,) = answers(thinking, see(PICTURE, "Describe this image.", max_tokens=8, reasoning_effort="none"))
+    assert (found.caption, found.usage) == (answer.text.strip(), answer.usage)
+    assert found.usage.reasoning_tokens == 0
 
 
 def test_a_model_that_does_not_think_cannot_be_asked_to(tmp_path: Path) -> None:

@@ -168,6 +168,8 @@ class MessagesBody(ConversationBody, frozen=True, kw_only=True, dict=True):
         return ChatRequest(
             messages=self.conversation.messages(media),
             max_tokens=self.max_tokens,
+            # Agents ask for as much as Anthropic's models can write, whatever model answers.
+            max_tokens_is_ceiling=True,
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,

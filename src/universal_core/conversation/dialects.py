@@ -18,13 +18,14 @@ def dialect_of(
 ) -> Dialect:
     """Return the dialect of a model by its template and its special tokens, or by the formats' names.
 
-    Raises LoadFailed for a name that is none.
+    Raises LoadFailed for a name that is none. Harmony has calls of its own, whatever their form is called.
     """
     source = template.source if template else ""
+    tools = tool_format_of(tool_format, template, vocabulary)
     if reasoning_format == "harmony" or (reasoning_format == "auto" and is_harmony(source)):
         return HarmonyDialect(vocabulary, template)
     reasoning = reasoning_format_of(reasoning_format, source, vocabulary)
-    return TaggedDialect(vocabulary, template, reasoning, tool_format_of(tool_format, template, vocabulary))
+    return TaggedDialect(vocabulary, template, reasoning, tools)
 
 
 def tool_format_of(name: str, template: ChatTemplate | None, vocabulary: Vocabulary) -> ToolFormat | None:

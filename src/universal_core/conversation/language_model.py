@@ -192,7 +192,7 @@ class LanguageModel(ABC):
         prompt = read(context)
         if not prompt:
             raise BadRequest("the prompt is empty", param=param)
-        limit = room_for(len(prompt), request.max_tokens, context, param)
+        limit = room_for(len(prompt), request, context, param)
         before = [token for token in prompt if token >= 0] if continues else []
         tail = self._tail(prompt)
         constraint = self._constraint(request, tail)
@@ -224,9 +224,7 @@ class LanguageModel(ABC):
             return kept
         tokens = self._vocabulary.encode(end, special=False)
         thoughts = self._parsing(replace(request, tools=()), tail)
-        return ThinkingBudget(
-            self._vocabulary, **thoughts, budget=request.thinking_budget, end=tokens, inner=kept
-        )
+        return ThinkingBudget(self._vocabulary, **thoughts, budget=request.thinking_budget, end=tokens, inner=kept)
 
     def _tail(self, prompt: list[int]) -> str:
         """Return the end of a prompt, special tokens included: a turn may have begun there."""

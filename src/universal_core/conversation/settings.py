@@ -39,12 +39,13 @@ def context_asked(asked: int | None, known: int) -> int:
     return asked or known
 
 
-def room_for(prompt: int, asked: int | None, context: int, param: str) -> int:
+def room_for(prompt: int, request: GenerationRequest, context: int, param: str) -> int:
     """Return how many tokens may be written; raise ContextLengthExceeded where prompt and answer do not fit."""
-    needed = prompt + (1 if asked is None else asked)
-    if needed <= context:
-        return context - prompt if asked is None else asked
-    wish = "leaves no room for an answer" if asked is None else f"and max_tokens asks for {asked} more, {needed} in all"
+    room, asked = context - prompt, request.max_tokens
+    exact = asked is not None and not request.max_tokens_is_ceiling
+    if room >= (asked if exact else 1):
+        return room if asked is None else min(asked, room)
+    wish = f"and max_tokens asks for {asked} more, {prompt + asked} in all" if exact else "leaves no room for an answer"
     raise ContextLengthExceeded(
         f"This model's context is {context} tokens. The prompt has {prompt} tokens {wish}. "
         "Shorten the prompt or lower max_tokens.",

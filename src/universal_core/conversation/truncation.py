@@ -39,7 +39,7 @@ def read_within(request: ChatRequest, read: Read, context: int) -> tuple[list[in
     As few as possible are left out, as ``cuts_of`` says. Room is ``max_tokens``, or without it 1024 tokens, but no
     more than a quarter of the context. Where even the least of the conversation leaves none, it is returned as it is.
     """
-    room = request.max_tokens or min(_ROOM, context // _SHARE)
+    room = (not request.max_tokens_is_ceiling and request.max_tokens) or min(_ROOM, context // _SHARE)
     cuts = cuts_of(request.messages)
 
     def fitting(place: int) -> list[int] | None:

@@ -73,7 +73,7 @@ class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
     ``truncation`` auto drops the oldest turns of a conversation that is too long.
     """
 
-    basic: ClassVar[frozenset[str]] = frozenset({"messages", "max_tokens"})
+    basic: ClassVar[frozenset[str]] = frozenset({"messages", "max_tokens", "max_tokens_is_ceiling"})
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()

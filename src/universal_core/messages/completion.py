@@ -11,7 +11,7 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     ``echo`` repeats the prompt before the answer; ``suffix`` is the text that must follow the answer.
     """
 
-    basic: ClassVar[frozenset[str]] = frozenset({"prompt", "max_tokens"})
+    basic: ClassVar[frozenset[str]] = frozenset({"prompt", "max_tokens", "max_tokens_is_ceiling"})
 
     prompt: str | tuple[int, ...]
     echo: bool = False

@@ -29,10 +29,12 @@ class GenerationRequest(Request, frozen=True, kw_only=True):
 
     ``n`` is how many answers are written, each told apart by the ``index`` of its events. ``logprobs`` is the
     number of alternatives to report beside each token, None for no report at all. ``adapter`` is one of those that the
-    model is configured with; the name of the model asks for it.
+    model is configured with; the name of the model asks for it. Where prompt and ``max_tokens`` do not fit together,
+    the request is refused, unless ``max_tokens_is_ceiling``: then the answer ends with the context.
     """
 
     max_tokens: int | None = None
+    max_tokens_is_ceiling: bool = False
     n: int = 1
     temperature: float | None = None
     top_p: float | None = None

@@ -35,7 +35,7 @@ class Result(Message, frozen=True, kw_only=True):
 
 
 class Usage(Event, frozen=True, kw_only=True):
-    """Tokens read and written for a request; of those read some came from a cache, of those written some are thoughts."""
+    """Tokens read and written for a request: some of the former came from a cache, some of the latter are thoughts."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -44,7 +44,7 @@ class MediaPrompter(Prompter):
 
     def _check_room(self, request: ChatRequest, count: int) -> None:
         """Refuse what fits into no context of the model before anybody looks at it, which takes seconds a picture."""
-        room_for(count, request.max_tokens, max(self._context(), request.n_ctx or 0), "messages")
+        room_for(count, request, max(self._context(), request.n_ctx or 0), "messages")
 
     def _able(self, given: Sequence[Given]) -> Projector:
         """Return the projector, which takes all that is given."""

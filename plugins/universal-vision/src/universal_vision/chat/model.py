@@ -78,7 +78,9 @@ class VisionChatModel(WritingModel):
         turn = ChatMessage(role="user", content=(ImagePart(data=image), TextPart(text=words)))
         text, usage = "", Usage()
         try:
-            async with aclosing(self.chat(ChatRequest(messages=(turn,), max_tokens=most, temperature=0.0))) as events:
+            # A caption of a few words leaves no room for thoughts.
+            request = ChatRequest(messages=(turn,), max_tokens=most, temperature=0.0, reasoning_effort="none")
+            async with aclosing(self.chat(request)) as events:
                 async for event in events:
                     if isinstance(event, Text):
                         text += event.text
