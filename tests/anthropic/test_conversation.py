@@ -78,7 +78,7 @@ def test_what_an_assistant_wrote_is_put_together_as_it_was() -> None:
 
 def test_results_are_turns_of_their_tools_before_the_words_of_the_user() -> None:
     content = [text("go on"), result("3"), result([text("4"), text("5")], tool_use_id="c2"), result(None)]
-    found = messages(("user", "hi"), ("assistant", [CALL]), ("user", content))
+    found = messages(("user", "hi"), ("assistant", [CALL, {**CALL, "id": "c2"}]), ("user", content))
     assert shown(found)[2:] == [("tool", "3"), ("tool", "4\n\n5"), ("tool", ""), ("user", "go on")]
     assert [message.tool_call_id for message in found[2:]] == ["c1", "c2", "c1", None]
 
@@ -169,13 +169,24 @@ def test_instructions_may_come_later() -> None:
         ),
         (("user", []), "messages[1].content"),
         (("assistant", [CALL]), "messages[1]"),
+        (("user", [text("so"), result("3")]), "messages[1].content[1].tool_use_id"),
     ],
-    ids=["a picture by the assistant", "a call by the user", "a server tool", "a file", "a pdf", "nothing", "a call"],
+    ids=[
+        *("a picture by the assistant", "a call by the user", "a server tool", "a file", "a pdf", "nothing", "a call"),
+        "a result",
+    ],
 )
 def test_what_cannot_be_read_is_refused_by_its_place(turn: Any, place: str) -> None:
     with pytest.raises(BadRequest) as raised:
         messages(("user", "hi"), turn)
     assert raised.value.param == place
+
+
+def test_every_call_has_its_result() -> None:
+    calls = [CALL, {**CALL, "id": "c2"}]
+    with pytest.raises(BadRequest, match="tool_result block with the tool_use_id c2") as raised:
+        messages(("user", "hi"), ("assistant", calls), ("user", [result("3"), text("never mind")]))
+    assert raised.value.param == "messages[1]"
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ HONOURED = [
     ({"temperature": 0}, {"temperature": 0.0}),
     ({"top_p": 0.5}, {"top_p": 0.5}),
     ({"top_k": 40}, {"top_k": 40}),
-    ({"max_tokens": 7}, {"max_tokens": 7}),
+    ({"max_tokens": 7}, {"max_tokens": 7, "max_tokens_is_ceiling": True}),
     ({"stop_sequences": ["a", "b"]}, {"stop": ("a", "b")}),
     ({"tools": [TOOL]}, {"tools": (Tool(name="f", parameters=SCHEMA),), "tool_choice": "auto"}),
     (

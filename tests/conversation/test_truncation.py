@@ -126,6 +126,11 @@ def test_a_template_that_wants_roles_to_alternate_takes_what_is_left() -> None:
         assert len(tokens) + 5 <= context
 
 
+def test_a_ceiling_of_tokens_needs_no_more_room_than_usual() -> None:
+    asked = request(*(USER, ASSISTANT) * 20, *LAST, max_tokens=32000, max_tokens_is_ceiling=True)
+    assert read_within(asked, words, 40) == ([0] * 30, 26)
+
+
 def test_nothing_is_left_out_unless_it_is_asked_for() -> None:
     long = ChatRequest(messages=(USER, ASSISTANT) * 20)
     reader = ChatReader(words, long)

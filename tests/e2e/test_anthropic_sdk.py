@@ -157,6 +157,11 @@ def test_stop_sequences_are_told(client: anthropic.Anthropic, model: str) -> Non
     assert (found.stop_reason, found.stop_sequence) == ("max_tokens", None)
 
 
+def test_an_answer_may_be_asked_for_that_is_longer_than_the_context(client: anthropic.Anthropic, model: str) -> None:
+    found = client.messages.create(**asked(model, max_tokens=32000))
+    assert found.stop_reason == "tool_use"
+
+
 def test_the_beginning_of_an_answer_is_continued(client: anthropic.Anthropic, model: str) -> None:
     turns = [QUESTION, {"role": "assistant", "content": "It "}]
     found = client.messages.create(**asked(model, messages=turns))
@@ -206,7 +211,7 @@ def test_an_answer_is_parsed_by_its_schema(client: anthropic.Anthropic) -> None:
     [
         (anthropic.NotFoundError, {"model": "nobody/nothing"}, "nobody/nothing"),
         (anthropic.BadRequestError, {"extra_body": {"top_k": -1}}, "top_k"),
-        (anthropic.BadRequestError, {"max_tokens": 4096}, "This model's context is"),
+        (anthropic.BadRequestError, {"system": "word " * 4096}, "This model's context is"),
         (
             anthropic.BadRequestError,
             {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},

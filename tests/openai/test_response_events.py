@@ -167,6 +167,9 @@ def test_an_error_on_the_way_is_the_last_event(tmp_path: Path) -> None:
         assert short(events)[-1] == "failed"
         response = events[-1]["response"]
         assert response["status"] == "failed"
+        (item,) = response["output"]
+        assert item["status"] == "incomplete"
+        assert item["content"][0]["text"] == "".join(event.get("delta", "") for event in events)
         assert (response["error"]["code"], response["error"]["type"]) == ("server_error", "deadline_exceeded")
         assert client.get(f"/v1/responses/{response['id']}").status_code == 404
 

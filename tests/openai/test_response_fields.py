@@ -233,5 +233,10 @@ def tried() -> Iterator[str]:
 
 
 def test_a_count_has_the_turns_and_tools_of_the_answer() -> None:
-    found = body_of(tools=[FUNCTION], chat_template_kwargs={"a": 1}, temperature=0).to_count([TURN])
-    assert (found.messages, found.tools, found.chat_template_kwargs) == ((TURN,), (TOOL,), {"a": 1})
+    fields: Any = {"tools": [FUNCTION], "parallel_tool_calls": False, "tool_choice": "none", "thinking_budget": 9}
+    asked = body_of(**fields, chat_template_kwargs={"a": 1}, reasoning={"effort": "low"}, temperature=0)
+    found = asked.to_count([TURN])
+    assert (found.messages, found.tools, found.parallel_tool_calls) == ((TURN,), (TOOL,), False)
+    assert found.chat == msgspec.structs.replace(asked.to_request([TURN]), temperature=None)
+    one = {"type": "function", "name": FUNCTION["name"]}
+    assert body_of(tools=[FUNCTION], tool_choice=one).to_count([TURN]).tool_choice == "required"

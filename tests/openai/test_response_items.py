@@ -96,7 +96,10 @@ def test_thoughts_come_back_from_the_best_that_a_client_carries(fields: dict[str
 
 
 def test_empty_thoughts_say_nothing() -> None:
-    assert turns({"type": "reasoning", "id": "rs_1", "summary": []}) == []
+    nothing = {"type": "reasoning", "id": "rs_1", "summary": []}
+    assert [turn.role for turn in turns(nothing, {"role": "user", "content": "hi"})] == ["user"]
+    with pytest.raises(BadRequest, match="at least one item that says something"):
+        turns(nothing)
 
 
 @pytest.mark.parametrize("text", ["", "gAAAAA", "thoughts.!", "thoughts." + base64.b64encode(b"\xff").decode()])
@@ -158,6 +161,7 @@ def read_all(item: Any) -> None:
         ),
         ({"role": "user", "content": [{"type": "input_image"}]}, "input[0].content[0].image_url", "is required"),
         (OUTPUT, "input[0].call_id", "no function_call before it has the call_id call_1"),
+        (CALL, "input[0].call_id", "no function_call_output after it has the call_id call_1"),
         ({**CALL, "namespace": "n"}, "input[0].namespace", "null"),
         ({**CALL, "async": True}, "input[0].async", "False"),
         (
@@ -202,8 +206,8 @@ def test_an_item_is_kept_with_an_id_and_a_status_and_reads_the_same(item: dict[s
     assert kept.id
     assert kept.status == "completed"
     again = msgspec.json.decode(msgspec.json.encode(kept), type=Item)
-    items = [Placed("", read([CALL])[0].item)] if item is OUTPUT else []
-    assert Turns(None, [*items, Placed("", again)]).messages == Turns(None, [*items, before]).messages
+    first, last = read([CALL] if item is OUTPUT else []), read([OUTPUT] if item is CALL else [])
+    assert Turns(None, [*first, Placed("", again), *last]).messages == Turns(None, [*first, before, *last]).messages
 
 
 def test_an_item_keeps_the_id_that_it_came_with() -> None:

@@ -157,6 +157,18 @@ def test_a_call_is_answered_by_its_output_alone(client: TestClient) -> None:
     assert texts(answered(client, [output], previous_response_id=first["id"])) == ["a tree"]
 
 
+def test_a_call_without_its_output_is_told(client: TestClient) -> None:
+    first = answered(client, 'call look {"at": 1}', tools=[TOOL])
+    refused = ask(client, "never mind", previous_response_id=first["id"])
+    assert outcome(refused) == (400, "invalid_value", "previous_response_id[1].call_id")
+    assert f"has the call_id {first['output'][0]['call_id']}" in refused.json()["error"]["message"]
+
+
+def test_an_input_that_says_nothing_is_told(client: TestClient) -> None:
+    assert outcome(ask(client, [])) == (400, "invalid_value", "input")
+    assert texts(answered(client, [], previous_response_id=answered(client, "one")["id"])) == ["one"]
+
+
 def test_a_response_goes_on_from_another_without_any_input(client: TestClient) -> None:
     first = answered(client, "one")
     response = client.post("/v1/responses", json={"model": "echo/a", "previous_response_id": first["id"]})

@@ -77,6 +77,9 @@ def test_one_call_at_a_time_can_be_asked_for() -> None:
         ({"tools": BOTH, "tool_choice": named("h")}, "tool_choice", "there is no tool h; known are f, g"),
         ({"tools": BOTH, "tool_choice": some("auto", "f", "h")}, "tool_choice", "there is no tool h; known are f, g"),
         ({"tools": BOTH, "tool_choice": "any"}, "tool_choice", "expected one of auto, none, required"),
+        ({"tools": BOTH, "tool_choice": {"type": "function"}}, "tool_choice.function", "required: send"),
+        ({"tools": BOTH, "tool_choice": {"type": "function", "name": "f"}}, "tool_choice.function", "not in its name"),
+        ({"tools": BOTH, "tool_choice": {**named("f"), "name": "f"}}, "tool_choice.name", "remove it"),
         (
             {"tools": BOTH, "tool_choice": {"type": "custom", "custom": {"name": "f"}}},
             "tool_choice.type",

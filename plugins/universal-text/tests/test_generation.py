@@ -153,6 +153,17 @@ def test_without_max_tokens_the_context_is_the_end(folder: Any, open_model: Any,
     assert ask(model, completion((7,) * 12, max_tokens=8))[0].usage.total_tokens <= 20
 
 
+def test_a_ceiling_of_tokens_may_be_higher_than_the_context(folder: Any, open_model: Any, ask: Any) -> None:
+    model = open_model(folder("llama"), n_ctx=20)
+    endless: Any = {"logit_bias": {2: -100.0}, "max_tokens_is_ceiling": True}
+    (answer,) = ask(model, completion((7,) * 12, max_tokens=32000, **endless))
+    assert (answer.reason, answer.usage.total_tokens) == ("length", 20)
+    (answer,) = ask(model, completion((7,) * 12, max_tokens=3, **endless))
+    assert (answer.reason, answer.usage.completion_tokens) == ("length", 3)
+    with pytest.raises(ContextLengthExceeded, match="20 tokens leaves no room"):
+        ask(model, completion((7,) * 20, max_tokens=32000, **endless))
+
+
 def test_a_request_may_ask_for_a_smaller_context_but_not_for_a_larger_one(llama: Any, ask: Any) -> None:
     (answer,) = ask(llama, completion((7,) * 12, n_ctx=20, logit_bias={2: -100.0}))
     assert (answer.reason, answer.usage.total_tokens) == ("length", 20)

@@ -76,7 +76,8 @@ class Conversation:
         self._instruct(system)
         for position, turn in enumerate(turns):
             self._add(turn, f"messages[{position}]")
-        self.opens = self._prefilled(f"messages[{len(turns) - 1}]")
+        self._match_calls()
+        self.opens = self._prefilled()
         if not any(draft.role != "system" for draft in self.drafts):
             raise BadRequest("messages: expected at least one turn that says something", param="messages")
 
@@ -165,15 +166,34 @@ class Conversation:
                     arguments = msgspec.json.encode(block.input).decode()
                     draft.calls.append(ToolInvocation(id=block.id, name=block.name, arguments=arguments))
 
-    def _prefilled(self, place: str) -> bool:
+    def _match_calls(self) -> None:
+        """Refuse a result without its call, and a call without its result."""
+        places: dict[str, str] = {}
+        answered: set[str] = set()
+        for draft in self.drafts:
+            places |= {call.id: draft.place for call in draft.calls}
+            if draft.tool_call_id is None:
+                continue
+            answered.add(draft.tool_call_id)
+            if draft.tool_call_id not in places:
+                place = f"{draft.place}.tool_use_id"
+                raise BadRequest(
+                    f"{place}: no tool_use block before it has the id {draft.tool_call_id}; send that block too",
+                    param=place,
+                )
+        for id, place in places.items():
+            if id not in answered:
+                raise BadRequest(
+                    f"{place}: calls a tool whose result must follow in a user turn, as a tool_result block with the "
+                    f"tool_use_id {id}",
+                    param=place,
+                )
+
+    def _prefilled(self) -> bool:
         """Return whether the answer is begun; a last turn that says nothing begins nothing."""
         last = self.drafts[-1] if self.drafts else None
         if last is None or last.role != "assistant":
             return False
-        if last.calls:
-            raise BadRequest(
-                f"{place}: calls tools, whose results must follow as tool_result blocks of a user turn", param=place
-            )
         if not last.parts:
             self.drafts.pop()
         return bool(last.parts)

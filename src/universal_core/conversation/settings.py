@@ -41,11 +41,15 @@ def context_asked(asked: int | None, known: int) -> int:
 
 def room_for(prompt: int, request: GenerationRequest, context: int, param: str) -> int:
     """Return how many tokens may be written; raise ContextLengthExceeded where prompt and answer do not fit."""
-    room, asked = context - prompt, request.max_tokens
-    exact = asked is not None and not request.max_tokens_is_ceiling
-    if room >= (asked if exact else 1):
-        return room if asked is None else min(asked, room)
-    wish = f"and max_tokens asks for {asked} more, {prompt + asked} in all" if exact else "leaves no room for an answer"
+    room, most = context - prompt, request.max_tokens
+    least = None if request.max_tokens_is_ceiling else most
+    if room >= (1 if least is None else least):
+        return room if most is None else min(most, room)
+    wish = (
+        "leaves no room for an answer"
+        if least is None
+        else f"and max_tokens asks for {least} more, {prompt + least} in all"
+    )
     raise ContextLengthExceeded(
         f"This model's context is {context} tokens. The prompt has {prompt} tokens {wish}. "
         "Shorten the prompt or lower max_tokens.",

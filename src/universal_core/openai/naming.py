@@ -1,5 +1,6 @@
 """What a model says of a field is told by the name that the client knows the field by."""
 
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 
@@ -17,7 +18,7 @@ def naming(named: Named) -> Iterator[None]:
     except BadRequest as error:
         if error.param is None or (name := named(error.param)) == error.param:
             raise
-        raise type(error)(error.message.replace(f"{error.param}:", f"{name}:", 1), param=name) from None
+        raise type(error)(_renamed(error.message, error.param, named), param=name) from None
 
 
 async def naming_pieces(named: Named, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -26,3 +27,11 @@ async def naming_pieces(named: Named, pieces: AsyncGenerator[bytes]) -> AsyncGen
         with naming(named):
             async for piece in pieces:
                 yield piece
+
+
+def _renamed(message: str, param: str, named: Named) -> str:
+    """Return a message that begins with the client's name of the field, where it begins with one."""
+    begun = message.startswith(f"{param}:")
+    told = named(param) + message.removeprefix(param) if begun else message
+    # What is said of a prompt that is too long names this field, too.
+    return re.sub(r"\bmax_tokens\b", named("max_tokens"), told)

@@ -182,31 +182,22 @@ class ResponsesBody(SamplingBody, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def to_request(self, messages: Sequence[ChatMessage]) -> ChatRequest:
         """Return the domain's request for turns that were read. Raises BadRequest, UnsupportedField."""
-        given = self.sampling() | self._tools()
+        given = self.sampling() | self._conversation(messages)
         if self.max_output_tokens is not None:
             given["max_tokens"] = self.max_output_tokens
         if self.wants_logprobs:
             given["logprobs"] = self.top_logprobs or 0
         asked = self.text.format.to_format() if self.text and self.text.format else None
         return ChatRequest(
-            messages=tuple(messages),
-            response_format=self.form(asked),
-            # Without tools it says nothing.
-            parallel_tool_calls=not self.tools or self.parallel_tool_calls is not False,
-            reasoning_effort=self.reasoning.effort if self.reasoning else None,
-            thinking_budget=self.thinking_budget,
-            truncation="auto" if self.truncation == "auto" else None,
-            chat_template_kwargs=self.chat_template_kwargs or {},
-            **given,
+            response_format=self.form(asked), truncation="auto" if self.truncation == "auto" else None, **given
         )
 
     def to_count(self, messages: Sequence[ChatMessage]) -> TokenizeRequest:
         """Return the request that counts what the turns and tools take. Raises BadRequest, UnsupportedField."""
-        return TokenizeRequest(
-            messages=tuple(messages),
-            tools=self._tools().get("tools", ()),
-            chat_template_kwargs=self.chat_template_kwargs or {},
-        )
+        given = self._conversation(messages)
+        # Which of the tools may be called is no part of the prompt.
+        given.pop("allowed_tools", None)
+        return TokenizeRequest(**given)
 
     def refuse(self) -> None:
         """Raise UnsupportedField, or BadRequest, for what no model can honour, whatever the turns are."""
@@ -226,6 +217,18 @@ class ResponsesBody(SamplingBody, frozen=True, kw_only=True, forbid_unknown_fiel
         ):
             if value not in (None, usual):
                 raise UnsupportedField(f"{param}: only {usual} is supported by this server; leave it out", param=param)
+
+    def _conversation(self, messages: Sequence[ChatMessage]) -> dict[str, Any]:
+        """Return what the prompt is made of."""
+        return {
+            "messages": tuple(messages),
+            # Without tools it says nothing.
+            "parallel_tool_calls": not self.tools or self.parallel_tool_calls is not False,
+            "reasoning_effort": self.reasoning.effort if self.reasoning else None,
+            "thinking_budget": self.thinking_budget,
+            "chat_template_kwargs": self.chat_template_kwargs or {},
+            **self._tools(),
+        }
 
     def _tools(self) -> dict[str, Any]:
         choice: ToolChoice | None

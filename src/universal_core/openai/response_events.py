@@ -37,6 +37,7 @@ class ResponseEvents:
     def failed(self, error: UniversalError) -> bytes:
         """Return the event that tells of an error; nothing comes after it."""
         begun = self._begun()
+        self._output.break_off()
         self._response.fail(error)
         return begun + self._about("failed")
 

@@ -70,6 +70,11 @@ class Output:
         if not self._finished:
             yield from self._finish("stop")
 
+    def break_off(self) -> None:
+        """Leave what was written so far in the response, of which nothing more is told."""
+        for _ in self._close("incomplete"):
+            pass
+
     @property
     def _index(self) -> int:
         return len(self._items) - 1

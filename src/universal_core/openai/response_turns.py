@@ -33,10 +33,15 @@ class Turns:
     """Puts turns together from items, and tells which turn came from where."""
 
     def __init__(self, instructions: str | None, items: Iterable[Placed], media: Media = NO_MEDIA) -> None:
-        """Read all items. Raises BadRequest for an output without its call, and for what cannot be a part."""
+        """Read all items.
+
+        Raises BadRequest where there is nothing to answer, for a call without its output and an output without its
+        call, and for what cannot be a part.
+        """
         self.messages: list[ChatMessage] = []
         self._places: list[str] = []
-        self._calls: set[str] = set()
+        self._calls: dict[str, str] = {}
+        self._answered: set[str] = set()
         if instructions is not None:
             self._begin("instructions", ChatMessage(role="system", content=(TextPart(text=instructions),)))
         for place, item in items:
@@ -49,6 +54,7 @@ class Turns:
                     self._call(place, item)
                 case FunctionCallOutputItem():
                     self._output(place, item, media)
+        self._check()
 
     def named(self, param: str) -> str:
         """Return the client's name of one of a ChatRequest's fields."""
@@ -57,6 +63,18 @@ class Turns:
             field = "output" if self.messages[int(found[1])].role == "tool" else "content"
             return f"{place}.{field}{found[2]}" if found[2] else place
         return _NAMES.get(param) or _TOOL.sub(r"\1", param)
+
+    def _check(self) -> None:
+        if not self.messages:
+            raise BadRequest("input: expected at least one item that says something", param="input")
+        for call_id, place in self._calls.items():
+            if call_id not in self._answered:
+                param = f"{place}.call_id"
+                raise BadRequest(
+                    f"{param}: no function_call_output after it has the call_id {call_id}; send what the call gave, or "
+                    "why it was not made",
+                    param=param,
+                )
 
     def _message(self, place: str, item: MessageItem, media: Media) -> None:
         parts = parts_of(item.content, f"{place}.content", media)
@@ -74,7 +92,7 @@ class Turns:
             self._begin(place, ChatMessage(role="assistant", reasoning=thoughts))
 
     def _call(self, place: str, item: FunctionCallItem) -> None:
-        self._calls.add(item.call_id)
+        self._calls[item.call_id] = place
         call = ToolInvocation(id=item.call_id, name=item.name, arguments=item.arguments)
         last = self._assistant()
         if last:
@@ -90,6 +108,7 @@ class Turns:
                 "previous_response_id of the response that has it",
                 param=param,
             )
+        self._answered.add(item.call_id)
         parts = parts_of(item.output, f"{place}.output", media)
         self._begin(place, ChatMessage(role="tool", content=parts, name=item.name, tool_call_id=item.call_id))
 

@@ -75,7 +75,24 @@ class NamedTool(
 ):
     """``tool_choice`` that names a function."""
 
-    function: NamedFunction
+    function: NamedFunction | None = None
+    # Where OpenAI's Responses API has it.
+    name: str | None = None
+
+    @property
+    def wanted(self) -> str:
+        """The name of the function. Raises BadRequest where it is missing, or misplaced."""
+        if self.function is None:
+            found = ", not in its name" if self.name is not None else ""
+            raise BadRequest(
+                f'tool_choice.function is required{found}: send {{"type": "function", "function": {{"name": ...}}}}',
+                param="tool_choice.function",
+            )
+        if self.name is not None:
+            raise BadRequest(
+                "tool_choice.name: the name stands in tool_choice.function; remove it", param="tool_choice.name"
+            )
+        return self.function.name
 
 
 class NamedTools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,7 +140,7 @@ def choice_of(choice: ToolChoice | None, tools: Sequence[Tool]) -> dict[str, Any
 
 
 def _known(named: Sequence[NamedTool], names: Sequence[str]) -> tuple[str, ...]:
-    wanted = tuple(dict.fromkeys(tool.function.name for tool in named))
+    wanted = tuple(dict.fromkeys(tool.wanted for tool in named))
     missing = next((name for name in wanted if name not in names), None)
     if missing is not None:
         raise BadRequest(f"tool_choice: there is no tool {missing}; known are {', '.join(names)}", param="tool_choice")
