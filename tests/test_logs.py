@@ -35,6 +35,12 @@ def test_a_text_entry_of_a_failure_has_its_traceback_below() -> None:
     assert rest[-1] == "ValueError: broken"
 
 
+def test_nobody_can_write_further_lines_into_the_log() -> None:
+    entry = record("GET /v1/models/%s", "a\n12:00:00 INFO    serving\x1b[2J", model="b\r\nc\x9b2J")
+    line = TextFormatter().format(entry)
+    assert line.endswith("/a\\x0a12:00:00 INFO    serving\\x1b[2J model=b\\x0d\\x0ac\\x9b2J")
+
+
 def test_a_json_entry_is_one_object_on_one_line() -> None:
     line = JsonFormatter().format(record("hello %s", "wörld\n", status=200, odd={1}))
     assert "\n" not in line

@@ -9,6 +9,8 @@ import msgspec
 from universal_core.config import LoggingConfig
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
+# Paths and names come from clients, who are not to write lines of their own or to move a terminal's cursor.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
 class TextFormatter(logging.Formatter):
@@ -20,6 +22,7 @@ class TextFormatter(logging.Formatter):
             f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname:<7} {record.getMessage()}"
         )
         line += "".join(f" {key}={value}" for key, value in extras(record).items())
+        line = line.translate(_CONTROLS)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -8,7 +8,7 @@ from universal_core.conversation.effort import Effort, refuse_effort
 from universal_core.conversation.parsing import PlainTurn, TurnParser
 from universal_core.conversation.reasoning import ReasoningFormat, ThinkingTurn, place_of, thought_rules
 from universal_core.conversation.template import ChatTemplate
-from universal_core.conversation.tools import Rules, Spell, ToolFormat, callable_tools
+from universal_core.conversation.tools import HERMES, Rules, Spell, ToolFormat, Wording, callable_tools, support_of
 from universal_core.conversation.tools.lark import literal
 from universal_core.conversation.vocabulary import Vocabulary
 from universal_core.errors import BadRequest
@@ -23,6 +23,9 @@ class Dialect(Protocol):
 
         Raises BadRequest where the model is not known to think.
         """
+
+    def shown(self, request: ChatRequest) -> ChatRequest:
+        """Return a request as its template is to see it: with no tools but those that it shows, and that may be called."""
 
     def ending(self, request: ChatRequest, prompt: str) -> str:
         """Return what is put behind a prompt, so that the model does not think where it is not to."""
@@ -55,7 +58,9 @@ class TaggedDialect:
         template: ChatTemplate | None = None,
         reasoning: ReasoningFormat | None = None,
         tools: ToolFormat | None = None,
+        wording: Wording | None = None,
     ) -> None:
+        self._wording = wording or Wording(tools or HERMES, support_of(template))
         self._reasoning = reasoning
         self._tools = tools
         self._effort = Effort(template)
@@ -70,6 +75,10 @@ class TaggedDialect:
             refuse_effort(request)
             return request
         return self._effort.told(request)
+
+    def shown(self, request: ChatRequest) -> ChatRequest:
+        """Return a request with its tools as the template shows them, or in words."""
+        return self._wording.shown(request)
 
     def ending(self, request: ChatRequest, prompt: str) -> str:
         """Return what closes a thought that the template opened, or an empty thought where it has no switch."""

@@ -18,7 +18,7 @@ from universal_core.conversation.effort import Effort
 from universal_core.conversation.parsing import Call, Content, Piece, Thought, TurnParser
 from universal_core.conversation.stops import could_begin
 from universal_core.conversation.template import ChatTemplate
-from universal_core.conversation.tools import Rules, callable_tools, callables
+from universal_core.conversation.tools import Rules, Wording, callable_tools, callables, support_of
 from universal_core.conversation.tools.lark import literal, pattern
 from universal_core.conversation.tools.objects import parsed
 from universal_core.conversation.vocabulary import Vocabulary
@@ -187,6 +187,7 @@ class HarmonyDialect:
     """Turns of messages in channels."""
 
     def __init__(self, vocabulary: Vocabulary, template: ChatTemplate | None = None) -> None:
+        self._wording = Wording(self, support_of(template))
         self._effort = Effort(template)
         self._spell = speller(vocabulary)
         self._tokens = tokens_of(vocabulary, MARKERS)
@@ -194,6 +195,14 @@ class HarmonyDialect:
     def told(self, request: ChatRequest) -> ChatRequest:
         """Return a request whose template arguments say how much to think."""
         return self._effort.told(request)
+
+    def shown(self, request: ChatRequest) -> ChatRequest:
+        """Return a request with its tools as the template shows them, or in words."""
+        return self._wording.shown(request)
+
+    def written(self, name: str, arguments: str) -> str:
+        """Return a call as a model writes it."""
+        return f"{CHANNEL}commentary to=functions.{name} {CONSTRAIN}json{MESSAGE}{arguments}{CALL}"
 
     def ending(self, request: ChatRequest, prompt: str) -> str:
         """Return an empty thought where there is to be none, and the answer's header where nothing can be called."""

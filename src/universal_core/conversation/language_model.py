@@ -58,6 +58,7 @@ class LanguageModel(ABC):
         self._vocabulary = vocabulary
         self._dialect = dialect or TaggedDialect(vocabulary)
         prompter.ending = self._dialect.ending
+        prompter.shown = self._dialect.shown
         self._grammars = Grammars(vocabulary)
         self._prompter = prompter
         self._defaults = defaults

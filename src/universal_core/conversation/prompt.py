@@ -20,6 +20,8 @@ class Prompter:
         self._template = template
         self.ending: Callable[[ChatRequest, str], str] = lambda request, prompt: ""
         """What the model's dialect puts behind a prompt, so that the answer begins as it is to."""
+        self.shown: Callable[[ChatRequest], ChatRequest] = lambda request: request
+        """What the model's dialect makes of a conversation: tools in the way in which the model can be shown them."""
 
     @property
     def template(self) -> ChatTemplate | None:
@@ -38,6 +40,7 @@ class Prompter:
     def write_chat(self, request: ChatRequest | TokenizeRequest) -> str:
         """Return the conversation as text. Raises BadRequest for what the template refuses."""
         arguments = request.chat_template_kwargs
+        request = self.shown(request) if isinstance(request, ChatRequest) else request
         if self._template is not None:
             text = self._template.render(request.messages, tools=request.tools, arguments=arguments)
             return text + self.ending(request, text) if isinstance(request, ChatRequest) else text

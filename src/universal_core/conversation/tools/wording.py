@@ -63,7 +63,7 @@ class Wording:
             messages = messages if self.support.several else list(_one_by_one(messages))
             messages = [_with_short_ids(message) for message in messages] if self.support.short_ids else messages
         else:
-            messages = _joined(self._plain(message) for message in messages)
+            messages = self._in_words(messages)
         if not tools or self.support.tools:
             return messages, tools
         return with_guide(messages, self.guide(tools, many=many), system=self.support.system), ()
@@ -81,6 +81,19 @@ class Wording:
     def _is_native(self) -> bool:
         """Whether the template shows calls and their results itself."""
         return self.support.calls and self.support.results
+
+    def _in_words(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+        """Return a conversation without calls and results; what the user says beside a result is one turn with it."""
+        found: list[ChatMessage] = []
+        before = ""
+        for message in messages:
+            plain = self._plain(message)
+            if found and found[-1].role == plain.role == "user" and "tool" in (before, message.role):
+                found[-1] = _joined(found[-1], plain)
+            else:
+                found.append(plain)
+            before = message.role
+        return found
 
     def _plain(self, message: ChatMessage) -> ChatMessage:
         """Return a turn without calls, which are written out, and a result as what the user says."""
@@ -114,16 +127,9 @@ def with_guide(messages: Sequence[ChatMessage], text: str, *, system: bool) -> l
     return [*messages[:at], asked, *messages[at + 1 :]]
 
 
-def _joined(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
-    """Return a conversation in which the user has no two turns in a row: many templates refuse that."""
-    found: list[ChatMessage] = []
-    for message in messages:
-        last = found[-1] if found else None
-        if last is not None and last.role == message.role == "user" and last.name == message.name:
-            found[-1] = replace(last, content=(*last.content, TextPart(text="\n"), *message.content))
-        else:
-            found.append(message)
-    return found
+def _joined(last: ChatMessage, message: ChatMessage) -> ChatMessage:
+    """Return two turns of the user as one: many templates refuse two in a row."""
+    return replace(last, content=(*last.content, TextPart(text="\n"), *message.content))
 
 
 def _one_by_one(messages: Sequence[ChatMessage]) -> Iterable[ChatMessage]:
