@@ -26,7 +26,12 @@ WEATHER: dict[str, Any] = {
     "additionalProperties": False,
 }
 EMPTY = {"type": "object", "properties": {}, "additionalProperties": False}
-WRITE = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
+WRITE = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
 TOOLS = (
     Tool(name="get_weather", parameters=WEATHER, strict=True),
     Tool(name="now"),
@@ -104,3 +109,27 @@ def asking(**fields: Any) -> ChatRequest:
 def told(calls: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     """Return calls with what their arguments say."""
     return [(name, json.loads(arguments)) for name, arguments in calls]
+
+
+SCRIPT = (
+    "Let me",
+    " see.\n\n",
+    "<tool_call>\n",
+    '{"name": "wri',
+    'te", "argu',
+    'ments": {"te',
+    'xt": "é',
+    " \\n",
+    '"}}\n</tool',
+    "_call>",
+)
+"""What a scripted model writes that calls a tool."""
+
+CHOICE = {
+    "type": "object",
+    "properties": {"unit": {"enum": ["c", "f"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+    "required": ["unit", "days"],
+    "additionalProperties": False,
+}
+CHOOSE = (Tool(name="choose", parameters=CHOICE, strict=True), Tool(name="now"))
+"""Tools whose calls are short, whatever a model writes."""

@@ -125,8 +125,13 @@ def test_of_a_gguf_model_the_quantizations_are_told_too() -> None:
         plan("gguf/base:prose")
 
 
-def test_a_model_without_adapters_is_found_as_ever() -> None:
-    assert plan("zoo/lonely:sql").name == "zoo/lonely:sql"
+def test_of_a_model_without_adapters_only_its_files_have_variants() -> None:
+    with pytest.raises(
+        ModelNotFound, match=r"zoo/lonely has no file with sql in its name, and .* no adapters"
+    ) as raised:
+        plan("zoo/lonely:sql")
+    assert raised.value.param == "model"
+    assert plan("zoo/lonely:Safetensors").name == "zoo/lonely:Safetensors"
 
 
 def test_a_pin_on_an_adapter_pins_its_model() -> None:

@@ -270,17 +270,22 @@ def test_basic_fields_and_those_of_the_claim_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "param"),
+    ("fields", "param", "what"),
     [
-        ({"top_p": 0.5}, "top_p"),
-        ({"n": 2}, "n"),
-        ({"stop": ("x",)}, "stop"),
-        ({"logprobs": 0}, "logprobs"),
-        ({"response_format": ResponseFormat(type="json_object")}, "response_format"),
-        ({"response_format": ResponseFormat(type="regex", param="guided_regex", text="x")}, "guided_regex"),
+        ({"top_p": 0.5}, "top_p", "it"),
+        ({"n": 2}, "n", "it"),
+        ({"stop": ("x",)}, "stop", "it"),
+        ({"logprobs": 0}, "logprobs", "it"),
+        ({"response_format": ResponseFormat(type="json_object")}, "response_format", "it"),
+        (
+            {"response_format": ResponseFormat(type="regex", param="guided_regex", text="x")},
+            "guided_regex",
+            "response_format",
+        ),
         (
             {"messages": (ChatMessage(role="user", content=(ImagePart(data=b"x"),)),)},
             "messages[0].content[0].image_url",
+            "images",
         ),
         (
             {
@@ -289,14 +294,15 @@ def test_basic_fields_and_those_of_the_claim_pass() -> None:
                 )
             },
             "messages[0].tool_calls",
+            "tools",
         ),
-        ({"messages": (ChatMessage(role="tool", tool_call_id="1"),)}, "messages[0].role"),
+        ({"messages": (ChatMessage(role="tool", tool_call_id="1"),)}, "messages[0].role", "tools"),
     ],
 )
 def test_what_would_change_the_answer_and_is_not_honoured_is_refused_by_name(
-    fields: dict[str, Any], param: str
+    fields: dict[str, Any], param: str, what: str
 ) -> None:
-    with pytest.raises(UnsupportedField, match="backend ant does not support it") as raised:
+    with pytest.raises(UnsupportedField, match=f"backend ant does not support {what} for this model") as raised:
         refuse_unsupported(request(**fields), CLAIM)
     assert raised.value.param == param
     assert "it supports seed, temperature" in raised.value.message

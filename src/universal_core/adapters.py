@@ -82,15 +82,25 @@ def with_adapter(request: Request, adapter: str, name: str) -> Request:
 def told_of(config: Config, name: str, info: ModelInfo) -> Iterator[None]:
     """Name a model's adapters where the name of one of them was expected. Raises ModelNotFound.
 
-    Only of GGUF files may what follows a colon name one; for those the backends say whether it does.
+    Only of GGUF files may what follows a colon name one as the backends like; files of other models bear it in their
+    names, or it names nothing.
     """
     others = near(config, name)
-    if others and not info.matching("*.gguf"):
-        raise ModelNotFound(f"model {name!r} was not found{others}", param="model")
+    if not info.matching("*.gguf") and (others or _lacks_variant(info)):
+        words = others or (
+            f"; {info.ref.name} has no file with {info.ref.variant} in its name, and the configuration gives it no "
+            "adapters"
+        )
+        raise ModelNotFound(f"model {name!r} was not found{words}", param="model")
     try:
         yield
     except ModelNotFound as error:
         raise ModelNotFound(f"{error.message}{others}", param="model") from None
+
+
+def _lacks_variant(info: ModelInfo) -> bool:
+    variant = (info.ref.variant or "").lower()
+    return bool(info.files) and not any(variant in file.name.lower() for file in info.files)
 
 
 def near(config: Config, name: str) -> str:

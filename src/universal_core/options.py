@@ -41,7 +41,31 @@ ReasoningFormatOption = Annotated[
 """How a model writes what it thinks."""
 
 ToolFormatOption = Annotated[
-    str,
+    Literal[
+        "auto",
+        "none",
+        "hermes",
+        "mistral",
+        "mistral-v11",
+        "granite",
+        "phi-4",
+        "deepseek-v3",
+        "deepseek-v3.1",
+        "kimi",
+        "nemotron",
+        "jamba",
+        "qwen-xml",
+        "seed",
+        "glm",
+        "minimax",
+        "llama",
+        "json",
+        "pythonic",
+        "lfm2",
+        "gemma",
+        "function-gemma",
+        "gemma-4",
+    ],
     Meta(description="Form of the model's calls of tools: auto, none or a format's name; auto tells by its template."),
 ]
 """How a model writes calls."""

@@ -279,8 +279,9 @@ def refuse_unsupported(request: Request, claim: Claim) -> None:
     honoured = set(claim.fields)
     for feature, param in request.features().items():
         if feature not in honoured:
+            what = "it" if feature == param else feature
             raise UnsupportedField(
-                f"{param}: backend {claim.backend} does not support it for this model; leave it out"
+                f"{param}: backend {claim.backend} does not support {what} for this model; leave it out"
                 + (f" (it supports {', '.join(sorted(honoured))})" if honoured else ""),
                 param=param,
             )

@@ -198,7 +198,7 @@ def test_what_is_wrong_is_told_by_its_name(fields: dict[str, Any], named: str) -
 def test_what_the_model_cannot_honour_is_told_by_the_name_that_the_client_gave_it() -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}, PICTURE]}]
     _, _, words = told(posted("/v1/messages", asked("", system="s", messages=turns)))
-    assert words.startswith("messages[1].content[1]: backend echo does not support it")
+    assert words.startswith("messages[1].content[1]: backend echo does not support images")
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "The answer is"}]
     _, _, words = told(posted("/v1/messages", asked("", system="s", messages=turns)))
     assert words.startswith("messages[1]: backend echo does not support it")

@@ -7,7 +7,7 @@ import pytest
 
 from pieces import Tokens, content, fits, read, thoughts
 from tiny.answers import chat_request
-from tiny.templates import DEEPSEEK, GRANITE, HARMONY, LLAMA_3, QWEN
+from tiny.templates import CHATML, DEEPSEEK, GRANITE, HARMONY, LLAMA_3, QWEN
 from universal_core import BadRequest, ChatRequest, LoadFailed, ResponseFormat, Tool
 from universal_core.conversation import ChatTemplate, Dialect, TaggedDialect, dialect_of
 from universal_core.conversation.effort import BUDGETS
@@ -237,3 +237,17 @@ def test_a_model_without_a_way_of_calling_cannot_be_made_to() -> None:
 def test_granite_without_reasoning_does_not_think() -> None:
     with pytest.raises(BadRequest):
         prompt_of(GRANITE, chat_request("hi", reasoning_effort="low"))
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (QWEN, "reasoning_format is think, tool_format is hermes; tools are shown by the chat template"),
+        (CHATML, "reasoning_format is none, tool_format is hermes; tools are shown in words"),
+        (HARMONY, "reasoning_format is harmony, tool_format is harmony"),
+    ],
+)
+def test_what_was_found_is_logged(source: str, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        dialect_of(PLAIN, ChatTemplate(source))
+    assert told in caplog.text

@@ -107,6 +107,12 @@ def test_half_a_header_says_nothing() -> None:
         assert (thoughts(pieces), content(pieces)) == ("The user <asks>.\n", "")
 
 
+def test_half_a_marker_at_which_a_turn_was_cut_is_no_text() -> None:
+    for parts in splits(FINAL + "<|ret"):
+        assert content(read(turn(), parts, "length")) == "It is so."
+        assert content(read(turn(), parts, "stop")) == "It is so.<|ret"
+
+
 def test_arguments_are_told_as_they_are_written_where_a_grammar_keeps_them() -> None:
     reader = turn(guaranteed=True)
     told = [calls(reader.feed(part)) for part in (call(arguments=""), '{"city":', ' "Rome"}', "<|call|>")]
@@ -171,6 +177,7 @@ def test_a_call_that_is_required_is_valid() -> None:
     assert may(request, call("clock", "{}"))
     assert not may(request, call(arguments='{"town": "Rome"}'))
     assert not may(request, THOUGHT + FINAL)
+    assert not may(request, PREAMBLE + call())
 
 
 def test_a_strict_tool_leaves_the_answer_free() -> None:

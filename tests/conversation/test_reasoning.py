@@ -75,6 +75,27 @@ def test_half_a_marker_never_gets_out() -> None:
     assert content(reader.feed("so")) == "so"
 
 
+@pytest.mark.parametrize(
+    ("form", "place", "text", "thought", "answer"),
+    [
+        (THINK, "inside", "a\n</", "a", ""),
+        (THINK, "inside", "</", "", ""),
+        (THINK, "before", "<thin", "", ""),
+        (THINK, "before", "<think>a</think>\n\n<", "a", ""),
+        (THINK, "after", "a <", "", "a <"),
+        (BY_NAME["gemma"], "inside", "a<chan", "a", ""),
+        # Half a marker of words may be an answer.
+        (BY_NAME["granite"], "before", "Here", "", "Here"),
+    ],
+)
+def test_half_a_marker_at_which_a_turn_was_cut_is_no_text(
+    form: ReasoningFormat, place: Place, text: str, thought: str, answer: str
+) -> None:
+    for parts in splits(text):
+        pieces = read(turn(form, place), parts, "length")
+        assert (thoughts(pieces), content(pieces)) == (thought, answer), parts
+
+
 def test_a_thought_is_told_as_it_is_written() -> None:
     reader = turn()
     assert [thoughts(reader.feed(part)) for part in ("<think>", "one ", "two", " ", "three")] == [
@@ -83,9 +104,9 @@ def test_a_thought_is_told_as_it_is_written() -> None:
 
 
 def test_a_turn_that_is_cut_in_the_middle_of_a_thought_has_no_content() -> None:
-    for parts in splits("<think>never ends </"):
+    for parts in splits("<think>never ends"):
         pieces = read(turn(), parts, "length")
-        assert (thoughts(pieces), content(pieces)) == ("never ends </", "")
+        assert (thoughts(pieces), content(pieces)) == ("never ends", "")
 
 
 @pytest.mark.parametrize(

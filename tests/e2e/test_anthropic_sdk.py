@@ -158,8 +158,10 @@ def test_stop_sequences_are_told(client: anthropic.Anthropic, model: str) -> Non
 
 
 def test_an_answer_may_be_asked_for_that_is_longer_than_the_context(client: anthropic.Anthropic, model: str) -> None:
-    found = client.messages.create(**asked(model, max_tokens=32000))
+    found = client.messages.create(**asked(model, max_tokens=4096, tools=[ADD]))
     assert found.stop_reason == "tool_use"
+    with client.messages.stream(**asked(model, max_tokens=32000, tools=[ADD])) as stream:
+        assert stream.get_final_message().stop_reason == "tool_use"
 
 
 def test_the_beginning_of_an_answer_is_continued(client: anthropic.Anthropic, model: str) -> None:

@@ -38,12 +38,12 @@ def test_whatever_is_written_is_valid(writer: CausalModel, ask: Any) -> None:
     @given(SCHEMAS)
     @same_every_time(20)
     def check(schema: Schema) -> None:
-        for answer in ask(writer, *(formed(schema, seed=seed, max_tokens=60) for seed in range(2))):
+        for answer in ask(writer, *(formed(schema, seed=seed, max_tokens=80) for seed in range(2))):
             outcomes[answer.reason] += 1
             assert answer.reason == "length" or is_valid(answer.text, schema), f"{answer.text} by {schema}"
 
     check()
-    assert outcomes["stop"] > outcomes["length"]
+    assert outcomes["stop"] > 10, "a random model writes strings and numbers at great length"
 
 
 def test_a_schema_is_kept_with_every_kind_of_sampling(writer: CausalModel, ask: Any) -> None:

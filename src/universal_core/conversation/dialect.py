@@ -25,7 +25,7 @@ class Dialect(Protocol):
         """
 
     def shown(self, request: ChatRequest) -> ChatRequest:
-        """Return a request as its template is to see it: with no tools but those that it shows, and that may be called."""
+        """Return a request as its template is to see it: no tools but those that it shows and that may be called."""
 
     def ending(self, request: ChatRequest, prompt: str) -> str:
         """Return what is put behind a prompt, so that the model does not think where it is not to."""

@@ -16,7 +16,7 @@ from universal_core.conversation.constraint import Grammar
 from universal_core.conversation.dialect import embedded, enforces, speller, tokens_of
 from universal_core.conversation.effort import Effort
 from universal_core.conversation.parsing import Call, Content, Piece, Thought, TurnParser
-from universal_core.conversation.stops import could_begin
+from universal_core.conversation.stops import could_begin, half_marker
 from universal_core.conversation.template import ChatTemplate
 from universal_core.conversation.tools import Rules, Wording, callable_tools, callables, support_of
 from universal_core.conversation.tools.lark import literal, pattern
@@ -113,9 +113,11 @@ class HarmonyTurn:
         return pieces
 
     def close(self, reason: FinishReason) -> list[Piece]:
-        """Return what was held back; a header that nothing follows says nothing."""
+        """Return what was held back; a header that nothing follows says nothing, nor half a marker that was cut."""
         pieces: list[Piece] = []
         if self._message is not None:
+            if reason == "length":
+                self._buffer = self._buffer[: len(self._buffer) - half_marker(self._buffer, _ENDS)]
             self._tell(self._message, self._buffer, pieces, whole=reason == "stop")
         elif not self._is_header(self._buffer):
             pieces.append(Content(self._buffer, self._passed))
@@ -242,16 +244,17 @@ class HarmonyDialect:
             calls.append(f'channel {header} constrain "json" message @{tool.part}')
         answer = "@form" if form else "TEXT"
         answers = [] if calls and request.tool_choice == "required" else [f'channel "final" message {answer}']
-        return Grammar(self._rules(tail, " | ".join([*answers, *calls]), answer), parts, params)
+        # Words before a call are content too: no part of an answer that has a form, and not what is required.
+        preamble = bool(answers) and form is None
+        return Grammar(self._rules(tail, " | ".join([*answers, *calls]), answer, preamble=preamble), parts, params)
 
-    def _rules(self, tail: str, turn: str, answer: str) -> str:
+    def _rules(self, tail: str, turn: str, answer: str, *, preamble: bool) -> str:
         """Return the rules of a whole turn: what may be thought where the prompt ends, and then ``turn``."""
         markers = {"channel": CHANNEL, "message": MESSAGE, "constrain": CONSTRAIN, "start_of": START, "end_of": END}
         spelled = "".join(f"{name}: {self._spell(marker)}\n" for name, marker in markers.items())
         begun = HarmonyTurn(tail, frozenset())
         text = 'TEXT end_of start_of "assistant"'
-        # Words before a call are content too, and so no part of an answer that has a form.
-        channels = '"analysis"' if answer == "@form" else '("analysis" | "commentary")'
+        channels = '("analysis" | "commentary")' if preamble else '"analysis"'
         start = f"(channel {channels} message {text})* turn"
         if begun.thinking:
             start = f"{text} {start}"

@@ -1,11 +1,11 @@
 """Thoughts between markers, at the beginning of a turn: in which forms models write them, and how they are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from universal_core.conversation.parsing import Content, Piece, Thought, TurnParser
-from universal_core.conversation.stops import could_begin
+from universal_core.conversation.stops import could_begin, half_marker
 from universal_core.conversation.tools.lark import pattern
 from universal_core.conversation.vocabulary import Vocabulary
 from universal_core.errors import LoadFailed
@@ -143,8 +143,10 @@ class ThinkingTurn:
         return pieces + self._hand_over() if self._place == "after" else pieces
 
     def close(self, reason: FinishReason) -> list[Piece]:
-        """Return what was held back: half a marker is what it says."""
+        """Return what was held back: half a marker is what it says, unless the turn was cut there."""
         pieces: list[Piece] = []
+        if reason == "length":
+            self._drop_half(self._form.closing if self._place == "inside" else self._form.opening)
         if self._place == "inside":
             self._think(self._buffer.rstrip(), pieces)
         else:
@@ -203,6 +205,10 @@ class ThinkingTurn:
         return [
             replace(piece, start=piece.start + self._start) if isinstance(piece, Content) else piece for piece in pieces
         ]
+
+    def _drop_half(self, markers: Sequence[str]) -> None:
+        """Take half a marker off the end, but for one of words, which may be an answer of its own."""
+        self._buffer = self._buffer[: len(self._buffer) - half_marker(self._buffer, markers)]
 
     def _drop(self, count: int) -> None:
         self._buffer = self._buffer[count:]

@@ -42,3 +42,11 @@ def could_begin(text: str, markers: Sequence[str]) -> int:
         if any(marker.startswith(text[-size:]) for marker in markers):
             return size
     return 0
+
+
+def half_marker(text: str, markers: Sequence[str]) -> int:
+    """Return how many characters at the end of a text that was cut are half a marker, and so no part of what it says.
+
+    A marker that begins with a letter is no such thing: half of it is words.
+    """
+    return could_begin(text, [marker for marker in markers if not marker[:1].isalnum()])

@@ -18,9 +18,7 @@ from universal_core.openai.naming import naming, naming_pieces
 from universal_core.openai.response_answers import ResponseBody
 from universal_core.openai.response_bodies import ResponsesBody, refuse_includes
 from universal_core.openai.response_events import ResponseEvents
-from universal_core.openai.response_items import (
-    sources_of,
-)
+from universal_core.openai.response_items import sources_of
 from universal_core.openai.response_output import Output
 from universal_core.openai.response_store import ResponseStore
 from universal_core.openai.turns import completion

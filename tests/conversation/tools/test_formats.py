@@ -88,6 +88,18 @@ def _begins(arguments: str, whole: str) -> bool:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
+def test_half_a_call_at_which_a_turn_was_cut_is_no_text(name: str) -> None:
+    if name == "json":
+        return
+    text = BEFORE + "\n" + WRITTEN[name]
+    for end in range(0 if name in AT_THE_START else len(BEFORE) + 3, len(text)):
+        parts = [text[len(BEFORE) + 1 : end] if name in AT_THE_START else text[:end]]
+        choice = "required" if name in AT_THE_START else "auto"
+        found = parse(name, parts, guaranteed=True, reason="length", tool_choice=choice)
+        assert content(found) == ("" if name in AT_THE_START else BEFORE.rstrip()), parts
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_broken_arguments_are_text(name: str) -> None:
     for broken in (WRITTEN[name].replace("text", "text\\", 1), WRITTEN[name][: len(WRITTEN[name]) // 3] + "}}]})>"):
         found = parse(name, broken)
@@ -102,7 +114,7 @@ def test_where_no_tool_may_be_called_all_is_text(name: str) -> None:
 def test_only_allowed_tools_are_called() -> None:
     found = parse("hermes", WRITTEN["hermes"], allowed_tools=("now",))
     assert told(calls(found)) == CALLED[1:]
-    assert content(found) == WRITTEN["hermes"].split("\n<tool_call>\n{\"name\": \"now\"")[0]
+    assert content(found) == WRITTEN["hermes"].split('\n<tool_call>\n{"name": "now"')[0]
 
 
 def test_arguments_may_come_before_the_name() -> None:
@@ -123,7 +135,11 @@ def test_arguments_may_come_before_the_name() -> None:
     ],
 )
 def test_objects_may_say_it_in_other_words(text: str) -> None:
-    for name, written in (("hermes", f"<tool_call>{text}</tool_call>"), ("json", text), ("json", f"```json\n{text}```")):
+    for name, written in (
+        ("hermes", f"<tool_call>{text}</tool_call>"),
+        ("json", text),
+        ("json", f"```json\n{text}```"),
+    ):
         assert told(calls(parse(name, [written]))) == [("now", {})]
 
 
@@ -151,7 +167,14 @@ def test_ids_that_come_before_arguments_are_told() -> None:
 
 
 def test_parameters_between_tags_have_the_types_of_the_schema() -> None:
-    written = {"city": "5", "days": "3", "rain": "True", "more": '{"tags": ["</parameter>"]}', "code": '"ab"', "note": "null"}
+    written = {
+        "city": "5",
+        "days": "3",
+        "rain": "True",
+        "more": '{"tags": ["</parameter>"]}',
+        "code": '"ab"',
+        "note": "null",
+    }
     text = "<tool_call>\n<function=get_weather>\n"
     text += "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in written.items())
     text += "</function>\n</tool_call>"
@@ -172,7 +195,9 @@ def test_python_values_become_json() -> None:
 
 
 def test_gemma_values_become_json() -> None:
-    text = '<|tool_call>call:get_weather{city:<|"|>x, {y}<|"|>,days:3,rain:true,more:{tags:[<|"|>a<|"|>,"b"]},note:null}'
+    text = (
+        '<|tool_call>call:get_weather{city:<|"|>x, {y}<|"|>,days:3,rain:true,more:{tags:[<|"|>a<|"|>,"b"]},note:null}'
+    )
     (found,) = told(calls(parse("gemma-4", text)))
     assert found[1] == {"city": "x, {y}", "days": 3, "rain": True, "more": {"tags": ["a", "b"]}, "note": None}
 

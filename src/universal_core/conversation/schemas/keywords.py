@@ -77,12 +77,26 @@ def followable(schema: Schema, param: str | None) -> dict[str, Any]:
     return _Reading(deepcopy(schema), param).result()
 
 
-class _Reading:
-    """One schema on its way through; what it works on is its own."""
+def relaxed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without the keywords that cannot be kept to, by which all that is valid by it stays valid.
 
-    def __init__(self, root: Schema, param: str | None) -> None:
+    Raises BadRequest for what is no schema.
+    """
+    found = _Reading(deepcopy(schema), None, lenient=True).result()
+    found.pop(_GUIDANCE)
+    return found
+
+
+class _Reading:
+    """One schema on its way through; what it works on is its own.
+
+    Where it is ``lenient``, a keyword that cannot be kept to is left out.
+    """
+
+    def __init__(self, root: Schema, param: str | None, *, lenient: bool = False) -> None:
         self._root = root
         self._param = param
+        self._lenient = lenient
         self._references: set[str] = set()
         self._alternatives: list[tuple[dict[str, Any], str]] = []
 
@@ -131,7 +145,8 @@ class _Reading:
 
     def _check_keywords(self, schema: dict[str, Any], place: str) -> None:
         for name in [name for name in schema if name in _UNSUPPORTED]:
-            if not any(schema[name] is value or schema[name] == value == {} for value in _UNSUPPORTED[name]):
+            silent = any(schema[name] is value or schema[name] == value == {} for value in _UNSUPPORTED[name])
+            if not silent and not self._lenient:
                 raise self._refused(place, f"the keyword {name} is not supported")
             del schema[name]
         if _GUIDANCE in schema:
@@ -185,7 +200,9 @@ class _Reading:
         self._check_format(schema, place)
         least, needed = schema.get("minProperties", 0), len(set(schema.get("required", ())))
         is_open = schema.get("additionalProperties") is not False or schema.get("patternProperties")
-        if is_open and least > needed + 1:
+        if is_open and least > needed + 1 and self._lenient:
+            schema["minProperties"] = needed + 1
+        elif is_open and least > needed + 1:
             # A name of the model's own may come twice, and a reader of JSON takes the last.
             raise self._refused(
                 place,
@@ -194,7 +211,7 @@ class _Reading:
 
     def _check_format(self, schema: dict[str, Any], place: str) -> None:
         name = schema.get("format")
-        if name in _OTHER_FORMATS:
+        if name in _OTHER_FORMATS and not self._lenient:
             raise self._refused(place, f"format {name!r} is not supported; these are: {', '.join(sorted(_FORMATS))}")
         if "format" in schema and name not in _FORMATS:
             del schema["format"]
@@ -202,8 +219,9 @@ class _Reading:
     def _check_alternatives(self, schema: dict[str, Any], place: str) -> None:
         """Turn ``oneOf`` into ``anyOf`` where that means the same."""
         alternatives = schema["oneOf"]
-        known = len(alternatives) <= _MOST_ALTERNATIVES and all_exclusive(
-            alternatives, lambda reference: resolve(self._root, reference)
+        known = self._lenient or (
+            len(alternatives) <= _MOST_ALTERNATIVES
+            and all_exclusive(alternatives, lambda reference: resolve(self._root, reference))
         )
         if not known:
             raise self._refused(

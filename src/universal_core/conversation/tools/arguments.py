@@ -8,7 +8,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
-from universal_core.conversation.schemas import followable
+from universal_core.conversation.schemas import followable, relaxed
 from universal_core.conversation.tools.format import callable_tools
 from universal_core.errors import BadRequest
 from universal_core.messages import ChatRequest, Tool
@@ -33,7 +33,8 @@ class Callable:
 def callables(request: ChatRequest) -> list[Callable]:
     """Return the tools that a turn may call, with the schemas that their arguments are kept to.
 
-    Any object will do where a schema cannot be enforced. Raises BadRequest for such a schema of a strict tool.
+    What of a schema cannot be enforced is left out of it, but for that of a strict tool. Raises BadRequest for that, and
+    for parameters that are no object.
     """
     return [_callable(place, tool, at) for at, (place, tool) in enumerate(callable_tools(request).items())]
 
@@ -48,13 +49,34 @@ def problem_of(schema: Any, param: str = "parameters") -> str | None:
     return _problem(json.dumps(schema), param)
 
 
+def enforceable(schema: Any, otherwise: dict[str, Any]) -> Any:
+    """Return a schema without what answers cannot be kept to, and ``otherwise`` where that does not help."""
+    if problem_of(schema) is None:
+        return schema
+    if not isinstance(schema, dict):
+        return otherwise
+    try:
+        found = relaxed(schema)
+    except BadRequest:
+        return otherwise
+    return otherwise if problem_of(found) else found
+
+
 def _callable(place: str, tool: Tool, at: int) -> Callable:
     param = f"{place}.function.parameters"
-    schema = {"type": "object", **tool.parameters} if tool.parameters else NONE
+    schema = _object(tool.parameters, param) if tool.parameters else NONE
     problem = problem_of(schema, param)
     if problem and tool.strict:
         raise BadRequest(f"{problem}; a tool that is not strict may ask for it", param=param)
-    return Callable(tool.name, f"arguments_{at}", ANY if problem else schema, param, tool.strict)
+    return Callable(tool.name, f"arguments_{at}", enforceable(schema, ANY), param, tool.strict)
+
+
+def _object(parameters: dict[str, Any], param: str) -> dict[str, Any]:
+    """Return the schema of parameters as that of an object, which arguments always are."""
+    named = parameters.get("type", "object")
+    if named != "object" and not (isinstance(named, list) and "object" in named):
+        raise BadRequest(f"{param}: expected the schema of an object, found type {json.dumps(named)}", param=param)
+    return {**parameters, "type": "object"}
 
 
 @lru_cache(maxsize=512)

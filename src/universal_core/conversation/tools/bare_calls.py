@@ -72,9 +72,8 @@ class BareCalls:
         one = either(f"tool_{tool.part}" for tool in tools)
         further = f"({GAP} {literal(self.separator)} {GAP} tool_one)*" if many else ""
         close = f'({GAP} "]")? ({GAP} {literal(FENCE)})?' if self.fences else ""
-        return (
-            f"tool_calls: tool_one {further}\ntool_one: {one}\ntool_further: {further} {close}\n"
-            + "".join(f"tool_{tool.part}: {object_rule(tool, self.key)}\n" for tool in tools)
+        return f"tool_calls: tool_one {further}\ntool_one: {one}\ntool_further: {further} {close}\n" + "".join(
+            f"tool_{tool.part}: {object_rule(tool, self.key)}\n" for tool in tools
         )
 
     def _free(self, tools: list[Callable], spell: Spell) -> str:

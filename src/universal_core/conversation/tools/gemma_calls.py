@@ -74,9 +74,7 @@ class GemmaCalls:
         by_token = f" | TOOL_TEXT {token}" if token != literal(self.quote) else ""
         return f"tool_text_end: tool_text_lazy{by_token}\ntool_text_lazy[lazy]: /(?s:.*){pattern(self.quote)}/\n"
 
-    def _tool(
-        self, tool: Callable, parts: dict[str, dict[str, object]], params: dict[str, str], spell: Spell
-    ) -> str:
+    def _tool(self, tool: Callable, parts: dict[str, dict[str, object]], params: dict[str, str], spell: Spell) -> str:
         members = []
         for at, parameter in enumerate(parameters_of(tool)):
             if parameter.key is None:
@@ -159,7 +157,9 @@ class GemmaCalls:
         while (character := (yield from cursor.next())) and character not in ",]}":
             cursor.at += 1
         text = cursor.text[start : cursor.at].strip()
-        return json_of(text) or json.dumps(text, ensure_ascii=False) if text else None
+        if not character or not text:
+            return None
+        return json_of(text) or json.dumps(text, ensure_ascii=False)
 
     def _items(self, cursor: Cursor, bracket: str) -> Waiting[str | None]:
         closing = "}" if bracket == "{" else "]"

@@ -49,9 +49,7 @@ def turn(calls: str, openings: tuple[str, ...], *, required: bool, answer: str, 
     begins = ["tool_lazy", *(f"TOOL_TEXT {token}" for one in openings if (token := spell(one)) != literal(one))]
     anywhere = "|".join(pattern(one) for one in openings)
     return (
-        f"turn: TOOL_TEXT | tool_begin {calls}\n"
-        f"tool_begin: {either(begins)}\n"
-        f"tool_lazy[lazy]: /(?s:.*)({anywhere})/\n"
+        f"turn: TOOL_TEXT | tool_begin {calls}\ntool_begin: {either(begins)}\ntool_lazy[lazy]: /(?s:.*)({anywhere})/\n"
     )
 
 

@@ -70,7 +70,7 @@ class PythonicCalls:
         one = either(f"tool_{tool.part}" for tool in tools)
         close = f"{GAP} {marker([self.closing], spell)}"
         if not self.listed:
-            return f'tool_calls: {GAP} {repeated("tool_one", "TOOL_GAP", many=many)} {close}\ntool_one: {one}\n'
+            return f"tool_calls: {GAP} {repeated('tool_one', 'TOOL_GAP', many=many)} {close}\ntool_one: {one}\n"
         further = f'({GAP} "," {GAP} tool_one)*' if many else ""
         return (
             f'tool_calls: {GAP} tool_list {close}\ntool_list: "[" tool_one tool_further\ntool_one: {one}\n'
@@ -114,7 +114,9 @@ class PythonicCalls:
 
 
 def _lazy(tools: list[Callable]) -> str:
-    return "".join(f"tool_lazy_{tool.part}[lazy]: /[ \\n\\t\\r]*\\[[ \\n\\t\\r]*{pattern(tool.name)}\\(/\n" for tool in tools)
+    return "".join(
+        f"tool_lazy_{tool.part}[lazy]: /[ \\n\\t\\r]*\\[[ \\n\\t\\r]*{pattern(tool.name)}\\(/\n" for tool in tools
+    )
 
 
 def _tool(tool: Callable, parts: dict[str, dict[str, object]], params: dict[str, str]) -> str:
@@ -130,7 +132,7 @@ def _tool(tool: Callable, parts: dict[str, dict[str, object]], params: dict[str,
             params[name] = tool.param
         members.append((f"{literal(parameter.key + '=')} {value}", parameter.required))
     return (
-        f'tool_{tool.part}: {literal(tool.name + "(")} tool_inside_{tool.part}\n'
+        f"tool_{tool.part}: {literal(tool.name + '(')} tool_inside_{tool.part}\n"
         f'tool_inside_{tool.part}: {sequence(members, ", ")} ")"\n'
     )
 

@@ -16,7 +16,7 @@ _SECOND = ToolInvocation(id="probed002", name="probed_tool", arguments='{"probed
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Whether a template shows the tools of a request, and of earlier turns the calls, several in one turn, and results.
+    """Whether a template shows the tools of a request, and of earlier turns calls, several in one turn, and results.
 
     ``system`` tells whether it shows a system turn, and ``short_ids`` whether it wants ids of nine letters and digits.
     """
@@ -41,7 +41,9 @@ def support_of(template: ChatTemplate | None) -> Support:
     return Support(
         tools=shows(_ASK, text="probed_tool|probed question") and shows(_SYSTEM, _ASK, text="probed_tool"),
         calls=calls,
-        several=shows(_ASK, _calling(_FIRST, _SECOND), _result(_FIRST), _result(_SECOND), text="probed value|further value"),
+        several=shows(
+            _ASK, _calling(_FIRST, _SECOND), _result(_FIRST), _result(_SECOND), text="probed value|further value"
+        ),
         results=calls and shows(_ASK, _calling(_FIRST), _result(_FIRST), text="probed result"),
         system=shows(_SYSTEM, _ASK, text="probed system", tools=()),
         short_ids="[TOOL_CALLS]" in template.source,

@@ -5,6 +5,7 @@ from collections.abc import Container
 from typing import Protocol
 
 from universal_core.conversation.parsing import Call, Content, Piece, PlainTurn, TurnParser
+from universal_core.conversation.stops import half_marker
 from universal_core.conversation.tools.cursor import Cursor, Reading
 from universal_core.conversation.tools.format import callable_tools
 from universal_core.messages import ChatRequest, FinishReason
@@ -21,21 +22,28 @@ class CallForm(Protocol):
         """Return whether a call may stand at the beginning of a turn without an opening; the cursor need not stay."""
 
     def call(self, cursor: Cursor, opening: str, position: int, names: Container[str]) -> Reading[bool]:
-        """Read one call behind an opening, or behind what ``again`` went over; return whether there is a whole one."""
+        """Read one call behind an opening or what ``again`` went over; return whether it is whole."""
 
     def again(self, cursor: Cursor, opening: str) -> Reading[bool]:
         """Go on behind a call; return whether a further one must follow before the calls are closed."""
 
 
 class CallingTurn:
-    """Reads a turn in a form. ``guaranteed`` says that a grammar keeps its calls whole and of the tools in ``names``."""
+    """Reads a turn in a form; ``guaranteed`` says that a grammar keeps its calls whole and of tools in ``names``.
+
+    ``required`` says that this grammar leaves room for nothing but calls.
+    """
 
     thinking = False
 
-    def __init__(self, form: CallForm, names: Container[str], *, guaranteed: bool) -> None:
+    def __init__(
+        self, form: CallForm, names: Container[str], *, guaranteed: bool, required: bool = False
+    ) -> None:
         self._form = form
         self._names = names
         self._guaranteed = guaranteed
+        self._required = guaranteed and required
+        self._cut = False
         self._cursor = Cursor()
         self._calls = 0
         self._settled = 0
@@ -55,8 +63,9 @@ class CallingTurn:
         return self._go() if text else []
 
     def close(self, reason: FinishReason) -> list[Piece]:
-        """Return what was held back."""
+        """Return what was held back; where the turn was cut in the middle of calls, what is left says nothing."""
         self._cursor.closed = True
+        self._cut = self._guaranteed and reason == "length"
         found = self._go()
         self._settled = self._fed
         return found
@@ -87,6 +96,8 @@ class CallingTurn:
         while True:
             found = _first(cursor.text, cursor.at, self._form.openings)
             end = found[0] if found else len(cursor.text)
+            if self._cut and not found and (half := half_marker(cursor.rest, self._form.openings)):
+                end = cursor.at + len(cursor.rest[:-half].rstrip())
             certain = end if found or cursor.closed else end - _partial(cursor.text, cursor.at, self._form.openings)
             if not (cursor.closed and not found):
                 certain = cursor.at + len(cursor.text[cursor.at : certain].rstrip())
@@ -103,7 +114,9 @@ class CallingTurn:
             while cursor.at < end and cursor.text[cursor.at].isspace():
                 cursor.at += 1
         text, start = cursor.text[cursor.at : end], cursor.place
-        if not text:
+        if not text or (self._cut and (self._calls or self._required)):
+            # A grammar lets nothing but calls follow a call.
+            cursor.at = end
             return
         cursor.at = end
         cursor.forget()
@@ -118,8 +131,8 @@ class CallingTurn:
         cursor.at += len(opening)
         behind = cursor.at
         if not (yield from self._attempt(opening)):
-            cursor.at = begin
-            if opening:
+            cursor.at = len(cursor.text) if self._cut and opening else begin
+            if opening and not self._cut:
                 yield from self._content(behind)
             return
         while True:
@@ -131,7 +144,7 @@ class CallingTurn:
                 return
 
     def _attempt(self, opening: str) -> Reading[bool]:
-        """Read one call and tell it, at once where it is guaranteed, else when it is whole; return whether it is one."""
+        """Read one call and tell it, at once where it is guaranteed, else when it is whole; return whether it is."""
         held: list[Call] = []
         told = False
         reading = self._form.call(self._cursor, opening, self._calls, self._names)
@@ -167,7 +180,9 @@ class CallingTurn:
 def parser_of(form: CallForm, request: ChatRequest, *, guaranteed: bool) -> TurnParser:
     """Return what takes a turn apart in a form; all is content where no tool may be called."""
     names = frozenset(tool.name for tool in callable_tools(request).values())
-    return CallingTurn(form, names, guaranteed=guaranteed) if names else PlainTurn()
+    if not names:
+        return PlainTurn()
+    return CallingTurn(form, names, guaranteed=guaranteed, required=request.tool_choice == "required")
 
 
 def _is_valid(pieces: list[Call]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from universal_core.conversation.tools.arguments import Callable, problem_of
+from universal_core.conversation.tools.arguments import Callable, enforceable
 from universal_core.errors import BadRequest
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -87,7 +87,7 @@ def parameters_of(tool: Callable) -> list[Parameter]:
 
 def _enforced(schema: Any, shared: Mapping[str, Any]) -> Any:
     whole = {**shared, **schema} if isinstance(schema, dict) else schema
-    return {} if problem_of(whole) else whole
+    return enforceable(whole, {})
 
 
 def _types(schema: Any, root: Any) -> frozenset[str]:
@@ -140,5 +140,3 @@ def _read(text: str) -> tuple[Any, bool]:
         return json.loads(text), True
     except (ValueError, RecursionError):
         return text, False
-
-

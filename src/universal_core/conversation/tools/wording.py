@@ -51,8 +51,8 @@ class Wording:
 
     def shown(self, request: ChatRequest) -> ChatRequest:
         """Return a request as the template is to see it; without tools where none may be called."""
-        tools = () if request.tool_choice == "none" else request.tools
-        messages, tools = self.put(request.messages, tools, many=calls_many(request))
+        known = () if request.tool_choice == "none" else request.tools
+        messages, tools = self.put(request.messages, known, many=calls_many(request))
         return replace(request, messages=tuple(messages), tools=tuple(tools))
 
     def put(
