@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from jsonschema import validate
 
-from calling import CHOICE, CHOOSE, SCRIPT, TOOLS
+from calling import CHOICE, CHOOSE, SCRIPT, TOOLS, WRITTEN
 from tiny.answers import chat_request
 from tiny.gguf import make_gguf_llama, make_gguf_scripted
 from tiny.writing import load
-from universal_core.conversation.tools import FORMATS
 
 SCHEMAS = {"choose": CHOICE, "now": {"type": "object", "maxProperties": 0}}
 
@@ -50,7 +49,7 @@ def test_a_call_that_is_cut_off_ends_for_lack_of_room(scripted: Path, ask_writer
     assert answers.calls == [("write", '{"text": "é')]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_random_model_calls_validly_in_every_format(name: str, random_file: Path, ask_writer: Any) -> None:
     fields = {"tools": CHOOSE, "tool_choice": "required", "max_tokens": 160, "temperature": 1.0}
     several = [chat_request("hi", **fields, seed=seed) for seed in range(2)]

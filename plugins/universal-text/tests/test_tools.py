@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from jsonschema import validate
 
-from calling import CHOICE, CHOOSE, SCRIPT, TOOLS
+from calling import CHOICE, CHOOSE, SCRIPT, TOOLS, WRITTEN
 from tiny.answers import chat_request
 from tiny.causal import make_scripted
-from universal_core.conversation.tools import FORMATS
 
 SCHEMAS = {"choose": CHOICE, "now": {"type": "object", "maxProperties": 0}}
 
@@ -40,7 +39,7 @@ def test_a_call_that_is_cut_off_ends_for_lack_of_room(scripted: Path, open_model
     assert answers.calls == [("write", '{"text": "é')]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_random_model_calls_validly_in_every_format(name: str, folder: Any, open_model: Any, ask: Any) -> None:
     model = open_model(folder("llama"), tool_format=name)
     fields = {"tools": CHOOSE, "tool_choice": "required", "max_tokens": 160, "temperature": 1.0}

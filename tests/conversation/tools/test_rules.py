@@ -25,6 +25,7 @@ class Model:
     """A dialect over a vocabulary whose special tokens are the format's markers, or which has none."""
 
     def __init__(self, name: str, *, special: bool = True) -> None:
+        self.name = name
         self.markers = FORMATS[name].markers if special else ()
         self.vocabulary = Tokens(self.markers, WORDS)
         self.dialect: Dialect = TaggedDialect(self.vocabulary, None, None, FORMATS[name])
@@ -113,6 +114,15 @@ def test_a_call_that_a_free_turn_comes_to_is_valid(model: Model) -> None:
             check(found)
 
 
+def test_calls_are_written_as_models_write_them(model: Model) -> None:
+    if '">' in model.markers:
+        return  # No vocabulary has a token for that.
+    request = asking(tool_choice="required")
+    for name, arguments in (("write", {"text": "so"}), ("now", {})):
+        text = FORMATS[model.name].written(name, json.dumps(arguments))
+        assert fits(model.constraint(request), model.vocabulary.encode(text, special=False)), text
+
+
 def test_a_free_turn_may_be_any_text(model: Model) -> None:
     constraint = model.constraint(asking())
     for text in ("hello", "a < b [1] {x}", "", '{"x": 1}'):
@@ -154,6 +164,28 @@ def test_a_strict_tool_must_have_a_schema_that_can_be_enforced() -> None:
         model.constraint(request),
         model.vocabulary.encode('<tool_call>{"name": "b", "arguments": {"y":1}}</tool_call>', special=False),
     )
+
+
+@pytest.mark.parametrize("name", ["hermes", "glm"])
+def test_what_cannot_be_enforced_of_a_schema_is_left_out(name: str) -> None:
+    lax = {"type": "array", "items": {"type": "integer"}, "maxItems": 3, "uniqueItems": True}
+    schema = {"type": "object", "properties": {"x": lax}, "required": ["x"], "additionalProperties": False}
+    schema["properties"]["u"] = {"oneOf": [{"type": "integer"}, {"type": "number"}]}
+    model, request = Model(name), asking(tools=(Tool(name="b", parameters=schema),), tool_choice="required")
+    for arguments, valid in (('{"x": [1, 1]}', True), ('{"x": "a"}', False)):
+        text = FORMATS[name].written("b", arguments)
+        assert fits(model.constraint(request), model.vocabulary.encode(text, special=False)) is valid
+
+
+def test_arguments_are_objects() -> None:
+    request = asking(tools=(Tool(name="a"), Tool(name="b", parameters={"type": ["string", "null"]})))
+    with pytest.raises(BadRequest, match='object, found type \\["string", "null"\\]') as caught:
+        Model("hermes").constraint(request)
+    assert caught.value.param == "tools[1].function.parameters"
+    either = asking(tools=(Tool(name="b", parameters={"type": ["object", "null"]}),), tool_choice="required")
+    model = Model("hermes")
+    null = '<tool_call>{"name": "b", "arguments": null}</tool_call>'
+    assert not fits(model.constraint(either), model.vocabulary.encode(null, special=False))
 
 
 def test_parameters_one_by_one_cannot_depend_on_one_another() -> None:

@@ -40,7 +40,7 @@ class PythonicCalls:
 
     def written(self, name: str, arguments: str) -> str:
         """Return a call as a model writes it."""
-        call = f"{name}({', '.join(f'{key}={value!r}' for key, value in json.loads(arguments).items())})"
+        call = f"{name}({', '.join(f'{key}={_written(value)}' for key, value in json.loads(arguments).items())})"
         if not self.listed:
             return f"{self.opening}\n{call}\n{self.closing}"
         return f"[{call}]" if self.bare else f"{self.opening}[{call}]{self.closing}"
@@ -111,6 +111,11 @@ class PythonicCalls:
         if (yield from cursor.literal(self.closing)):
             return False
         return not self.listed and bool((yield from cursor.next()))
+
+
+def _written(value: object) -> str:
+    """Return a value as the rules have it."""
+    return str(value) if isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
 
 
 def _lazy(tools: list[Callable]) -> str:

@@ -222,7 +222,9 @@ class _Writer:
         return f"tool_text_end: tool_text_lazy{by_token}\ntool_text_lazy[lazy]: /(?s:.*){pattern(end)}/\n"
 
     def _spelled(self, *texts: str) -> str:
-        return " ".join(marker((text,), self.spell) for text in texts)
+        # White space before a tag is no part of its token.
+        parts = (part for text in texts for part in (text[: -len(text.lstrip())], text.lstrip()) if part)
+        return " ".join(marker((part,), self.spell) for part in parts)
 
 
 def _json(value: object) -> str:

@@ -56,7 +56,8 @@ class PicturePrompter(Prompter):
             return super().write_chat(shown)
         places = self._mark * len(pictures_in(request.messages))
         # A model without a template was trained on an instruction of its own kind, not on conversations.
-        alone = len(shown.messages) == 1 and shown.messages[0].role == "user" and not shown.chat_template_kwargs
+        plain = not (shown.chat_template_kwargs or shown.tools)
+        alone = plain and len(shown.messages) == 1 and shown.messages[0].role == "user"
         return places + (shown.messages[0].text if alone else super().write_chat(shown))
 
     def read_text(self, prompt: str | tuple[int, ...]) -> list[int]:
