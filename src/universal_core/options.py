@@ -34,8 +34,8 @@ TrustRemoteCodeOption = Annotated[
 ReasoningFormatOption = Annotated[
     str,
     Meta(
-        description="Form of the model's thoughts: auto, none, think, magistral, granite, harmony, seed, cohere, gemma, "
-        "apertus or kimi-vl; auto tells by its template and its special tokens."
+        description="Form of the model's thoughts: auto, none, think, magistral, granite, harmony, seed, cohere, "
+        "gemma, apertus or kimi-vl; auto tells by its template and its special tokens."
     ),
 ]
 """How a model writes what it thinks."""

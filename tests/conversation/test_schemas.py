@@ -244,3 +244,36 @@ def test_members_come_in_the_order_of_the_schema_and_without_whitespace_where_as
     assert fits(follow(grammars, schema), '{"b": 1, "a": 2}')
     assert not fits(follow(grammars, schema), '{"a": 2, "b": 1}')
     assert not fits(follow(grammars, schema | {"x-guidance": {"whitespace_flexible": False}}), '{"b": 1, "a": 2}')
+
+
+def can_write(form: Constraint, text: str) -> bool:
+    for token in Letters().encode(text, special=False):
+        if token not in allowed(form):
+            return False
+        form.accept(token)
+    return True
+
+
+NAMED = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "opens"),
+    [
+        (NAMED, False),
+        ({"type": "array", "items": NAMED}, False),
+        ({"$ref": "#/$defs/named", "description": "one", "$defs": {"named": NAMED}}, False),
+        ({"anyOf": [NAMED, {"type": "null"}]}, False),
+        ({**NAMED, "additionalProperties": True}, True),
+        ({**NAMED, "patternProperties": {"^b": {}}}, True),
+        ({**NAMED, "required": ["a", "b"]}, True),
+        ({**NAMED, "allOf": [{"type": "object", "properties": {"b": {}}}]}, True),
+        ({"allOf": [NAMED, {"type": "object", "properties": {"b": {}}}]}, True),
+        ({"type": "object"}, True),
+    ],
+)
+def test_objects_that_name_their_members_have_no_others(schema: Any, opens: bool, grammars: Grammars) -> None:
+    before = "[" if schema.get("type") == "array" else ""
+    form = follow(grammars, schema)
+    assert can_write(form.copy(), f'{before}{{"a": 1')
+    assert can_write(form.copy(), f'{before}{{"a": 1, "b": 2}}') is opens

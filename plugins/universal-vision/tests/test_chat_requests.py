@@ -25,6 +25,7 @@ from universal_core import (
     ImagePart,
     LoadFailed,
     TokenizeRequest,
+    Tool,
     UnsupportedField,
 )
 from universal_vision.chat.model import VisionChatModel
@@ -183,6 +184,8 @@ def test_a_model_without_a_template_reads_pictures_before_words(loaded: Load, tm
     longer = converse(("look", RED_PART), ("yes",), ("and?", GREEN_PART))
     assert answers(model, longer)[0].usage.prompt_tokens > 2 * 16
     assert refused(model, see("?", RED_PART, chat_template_kwargs={"x": 1})).param == "chat_template_kwargs"
+    told = see("what is it?", RED_PART, tools=(Tool(name="get_weather"),))
+    assert "get_weather" in model._prompter.write_chat(told)
 
 
 @pytest.mark.parametrize(

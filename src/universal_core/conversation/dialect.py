@@ -133,7 +133,7 @@ class TaggedDialect:
 def enforces(request: ChatRequest) -> bool:
     """Whether a grammar keeps calls valid: wherever tools may be called, strict ones or not.
 
-    Text in which no call has begun costs 9 µs a token at a vocabulary of 150,000.
+    Text in which no call has begun costs 9 µs a token by the median at a vocabulary of 150,000, and 30 µs in the mean.
     """
     return bool(callable_tools(request))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from universal_core.conversation.schemas.closed import close
 from universal_core.conversation.schemas.endless import endless
 from universal_core.conversation.schemas.exclusive import all_exclusive
 from universal_core.conversation.schemas.pointers import Schema, below, resolve
@@ -97,6 +98,7 @@ class _Reading:
         self._root = root
         self._param = param
         self._lenient = lenient
+        self._parts: list[dict[str, Any]] = []
         self._references: set[str] = set()
         self._alternatives: list[tuple[dict[str, Any], str]] = []
 
@@ -114,6 +116,8 @@ class _Reading:
             self._check_alternatives(schema, place)
         if turning := endless(root, self._references):
             raise self._refused("#", f"$ref {turning} leads to itself in every answer, which would never end")
+        if not self._lenient:
+            close(self._parts)
         return root | {_GUIDANCE: guidance}
 
     def _check_root(self, root: dict[str, Any]) -> None:
@@ -134,6 +138,7 @@ class _Reading:
             raise self._refused(place, f"expected a schema, an object or a boolean, not {schema!r}")
         if depth > _DEEPEST:
             raise self._refused(place, f"schemas can be nested {_DEEPEST} deep")
+        self._parts.append(schema)
         self._check_keywords(schema, place)
         self._check_shapes(schema, place)
         self._check_values(schema, place)

@@ -33,8 +33,8 @@ class Callable:
 def callables(request: ChatRequest) -> list[Callable]:
     """Return the tools that a turn may call, with the schemas that their arguments are kept to.
 
-    What of a schema cannot be enforced is left out of it, but for that of a strict tool. Raises BadRequest for that, and
-    for parameters that are no object.
+    What of a schema cannot be enforced is left out of it. Raises BadRequest where there is such a thing in that of a
+    strict tool, and for parameters that are no object.
     """
     return [_callable(place, tool, at) for at, (place, tool) in enumerate(callable_tools(request).items())]
 

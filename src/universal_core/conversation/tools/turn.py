@@ -5,7 +5,7 @@ from collections.abc import Container
 from typing import Protocol
 
 from universal_core.conversation.parsing import Call, Content, Piece, PlainTurn, TurnParser
-from universal_core.conversation.stops import half_marker
+from universal_core.conversation.stops import could_begin, half_marker
 from universal_core.conversation.tools.cursor import Cursor, Reading
 from universal_core.conversation.tools.format import callable_tools
 from universal_core.messages import ChatRequest, FinishReason
@@ -36,9 +36,7 @@ class CallingTurn:
 
     thinking = False
 
-    def __init__(
-        self, form: CallForm, names: Container[str], *, guaranteed: bool, required: bool = False
-    ) -> None:
+    def __init__(self, form: CallForm, names: Container[str], *, guaranteed: bool, required: bool = False) -> None:
         self._form = form
         self._names = names
         self._guaranteed = guaranteed
@@ -98,7 +96,7 @@ class CallingTurn:
             end = found[0] if found else len(cursor.text)
             if self._cut and not found and (half := half_marker(cursor.rest, self._form.openings)):
                 end = cursor.at + len(cursor.rest[:-half].rstrip())
-            certain = end if found or cursor.closed else end - _partial(cursor.text, cursor.at, self._form.openings)
+            certain = end if found or cursor.closed else end - could_begin(cursor.rest, self._form.openings)
             if not (cursor.closed and not found):
                 certain = cursor.at + len(cursor.text[cursor.at : certain].rstrip())
             yield from self._content(certain)
@@ -197,9 +195,3 @@ def _first(text: str, start: int, openings: tuple[str, ...]) -> tuple[int, str] 
     found = [(text.find(one, start), -len(one), one) for one in openings]
     best = min((one for one in found if one[0] >= 0), default=None)
     return (best[0], best[2]) if best else None
-
-
-def _partial(text: str, start: int, openings: tuple[str, ...]) -> int:
-    """Return how many characters at the end of a text may be the beginning of an opening."""
-    longest = min(max(map(len, openings), default=1) - 1, len(text) - start)
-    return next((size for size in range(longest, 0, -1) if any(one.startswith(text[-size:]) for one in openings)), 0)
