@@ -162,7 +162,7 @@ def test_a_strict_tool_must_have_a_schema_that_can_be_enforced() -> None:
     request = asking(tools=(Tool(name="b", parameters=bad),), tool_choice="required")
     assert fits(
         model.constraint(request),
-        model.vocabulary.encode('<tool_call>{"name": "b", "arguments": {"y":1}}</tool_call>', special=False),
+        model.vocabulary.encode('<tool_call>{"name": "b", "arguments": {"x":1}}</tool_call>', special=False),
     )
 
 

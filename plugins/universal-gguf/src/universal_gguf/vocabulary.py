@@ -16,9 +16,7 @@ _SPECIAL = {
     "mask_token": llama_cpp.llama_vocab_mask,
 }
 
-_NO_TEXT = (
-    llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_UNUSED
-)
+_NO_TEXT = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_UNUSED
 
 
 class GgufVocabulary(Vocabulary):

@@ -18,6 +18,9 @@ NONE: dict[str, Any] = {"type": "object", "properties": {}, "additionalPropertie
 
 ANY: dict[str, Any] = {"type": "object"}
 
+# Of all that are kept the texts take some 10 MB at most.
+_LARGEST_KEPT = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Callable:
@@ -46,7 +49,8 @@ def parts_of(tools: list[Callable]) -> tuple[dict[str, dict[str, Any]], dict[str
 
 def problem_of(schema: Any, param: str = "parameters") -> str | None:
     """Return why answers cannot be kept to a schema, in the words for a client, None where they can."""
-    return _problem(json.dumps(schema), param)
+    text = json.dumps(schema)
+    return (_known_problem if len(text) <= _LARGEST_KEPT else _problem)(text, param)
 
 
 def enforceable(schema: Any, otherwise: dict[str, Any]) -> Any:
@@ -79,7 +83,6 @@ def _object(parameters: dict[str, Any], param: str) -> dict[str, Any]:
     return {**parameters, "type": "object"}
 
 
-@lru_cache(maxsize=512)
 def _problem(schema: str, param: str) -> str | None:
     try:
         known = followable(json.loads(schema), param)
@@ -87,3 +90,6 @@ def _problem(schema: str, param: str) -> str | None:
         return str(error)
     words = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(known))
     return f"{param}: {words.strip().splitlines()[0]}" if words else None
+
+
+_known_problem = lru_cache(maxsize=512)(_problem)
