@@ -246,11 +246,14 @@ def test_a_constraint_comes_after_everything_that_could_undo_it() -> None:
     class Third:
         accepted: list[int] = []
 
-        def apply(self, logits: Row) -> None:
-            logits[numpy.arange(len(logits)) != 2] = -numpy.inf
+        def mask(self) -> bytes:
+            return (1 << 2).to_bytes(4, "little")
 
         def accept(self, token: int) -> None:
             self.accepted.append(token)
+
+        def copy(self) -> "Third":
+            return self
 
     sampler = Sampler(Sampling(logit_bias={0: 100.0}, repetition_penalty=9.0), [2], Third())
     assert sampler.choose(normal(10, 1.0)).token == 2

@@ -95,14 +95,17 @@ def test_the_templates_of_well_known_families_are_read(name: str, tmp_path: Path
     assert list(asked(model, TokenizeRequest(messages=chat_request("hi").messages)).tokens) == expected["input_ids"]
 
 
+TOOL_USE = "{{ tools[0].function.name }} {{ messages[-1].content }}"
+
+
 def test_of_several_templates_the_one_for_tools_is_for_requests_with_tools(tmp_path: Path, open_model: Any) -> None:
-    model = open_model(make_llama(tmp_path, chat_template={"default": "the fox", "tool_use": "{{ tools[0].type }}"}))
+    model = open_model(make_llama(tmp_path, chat_template={"default": "the fox", "tool_use": TOOL_USE}))
     messages = chat_request("hi").messages
     plain, tools = (
         asked(model, TokenizeRequest(messages=messages, tools=tools)).tokens for tools in ((), (Tool(name="f"),))
     )
     assert asked(model, DetokenizeRequest(tokens=plain)).text == "the fox"
-    assert asked(model, DetokenizeRequest(tokens=tools)).text == "function"
+    assert asked(model, DetokenizeRequest(tokens=tools)).text == "f hi"
 
 
 def test_a_template_that_does_not_compile_fails_the_load(tmp_path: Path, open_model: Any) -> None:
