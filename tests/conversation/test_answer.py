@@ -95,12 +95,19 @@ def test_where_no_tool_may_be_called_markers_of_calls_are_no_markers(name: str) 
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-@pytest.mark.parametrize("reason", ["stop", "length"])
-def test_a_turn_may_end_in_the_middle_of_a_marker(name: str, reason: FinishReason) -> None:
-    events = say(name, "<think>a</think>b<tool_ca", reason, tools=TOOLS)
-    assert (text(events), ending(events).reason) == ("b<tool_ca", reason)
-    assert text(say(name, "<thi", reason)) == "<thi"
-    assert thought(say(name, "<think>a</th", reason)) == "a</th"
+def test_half_a_marker_is_what_it_says_where_a_turn_ends_with_it(name: str) -> None:
+    events = say(name, "<think>a</think>b<tool_ca", "stop", tools=TOOLS)
+    assert (text(events), ending(events).reason) == ("b<tool_ca", "stop")
+    assert text(say(name, "<thi", "stop")) == "<thi"
+    assert thought(say(name, "<think>a</th", "stop")) == "a</th"
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_half_a_marker_is_left_out_where_a_turn_is_cut_in_it(name: str) -> None:
+    events = say(name, "<think>a</think>b<tool_ca", "length", tools=TOOLS)
+    assert (text(events), ending(events).reason) == ("b", "length")
+    assert text(say(name, "<thi", "length")) == ""
+    assert thought(say(name, "<think>a</th", "length")) == "a"
 
 
 def test_half_a_character_before_a_marker_is_none() -> None:
