@@ -151,8 +151,8 @@ def test_depths_are_a_picture_of_sixteen_bits_with_what_its_ends_mean(answer: An
 
 
 def usage(read: int, written: int) -> dict[str, Any]:
-    cached = {"prompt_tokens_details": {"cached_tokens": 0}}
-    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written, **cached}
+    details = {"prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}}
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written, **details}
 
 
 def test_a_picture_is_described(answer: Answer) -> None:
