@@ -9,6 +9,7 @@ from universal_core.anthropic.bodies import CountBody, MessagesBody
 from universal_core.errors import BadRequest, QueueFull, UnsupportedField
 from universal_core.http import decode
 from universal_core.messages import ChatMessage, ImagePart, TextPart, ToolInvocation
+from universal_core.openai import naming
 
 
 def body(*turns: Any, **fields: Any) -> MessagesBody:
@@ -219,14 +220,16 @@ def test_errors_name_what_the_client_sent(param: str, name: str) -> None:
         ("assistant", "so"),
         system=[text("s"), text("t")],
     )
-    told = found.names.told(UnsupportedField(f"{param}: not here, {param}", param=param))
-    assert (told.param, told.message) == (name, f"{name}: not here, {param}")
-    assert type(told) is UnsupportedField
+    with pytest.raises(UnsupportedField) as raised, naming(found.names.of):
+        raise UnsupportedField(f"{param}: not here, {param}", param=param)
+    assert (raised.value.param, raised.value.message) == (name, f"{name}: not here, {param}")
 
 
 def test_errors_without_a_field_stay_as_they_are() -> None:
     error = QueueFull("messages wait", retry_after=2)
-    assert body(("user", "a")).names.told(error) is error
+    with pytest.raises(QueueFull) as raised, naming(body(("user", "a")).names.of):
+        raise error
+    assert raised.value is error
 
 
 def test_effort_is_named_where_it_was_asked_for() -> None:

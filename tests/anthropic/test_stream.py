@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from universal_core.anthropic.answers import MessageBody
-from universal_core.anthropic.names import Names
 from universal_core.anthropic.stream import MessageEvents
 from universal_core.messages import Event, Finish, Reasoning, Text, ToolCall, Usage
 
@@ -55,7 +54,7 @@ def batched(events: Sequence[Event], sizes: Sequence[int]) -> list[list[Event]]:
 def streamed(batches: Sequence[Sequence[Event]], *, hides: bool) -> list[tuple[str, dict[str, Any]]]:
     """Return name and data of each event."""
     message = MessageBody.new("m")
-    events = MessageEvents(message, ["END"], Names([], "thinking"), hides_thoughts=hides)
+    events = MessageEvents(message, ["END"], hides_thoughts=hides)
 
     async def frames() -> AsyncGenerator[bytes]:
         for batch in batches:

@@ -32,7 +32,7 @@ from tiny.gguf import make_gguf_from_transformers
 QUESTION = "What is the weather in Paris?"
 WEATHER = "18 degrees"
 WEATHER_OF = pydantic.create_model("get_weather", city=(str, ...))
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "call-tools.md"
+GUIDES = Path(__file__).parents[2] / "docs" / "how-to"
 BACKENDS = ("text", "gguf")
 
 
@@ -232,10 +232,24 @@ def test_the_runner_of_anthropics_client_runs_the_tool(server: Server, acting: s
     assert turns[-1].content[0].text == ANSWER  # type: ignore[union-attr]
 
 
-def test_what_the_guide_shows_works(server: Server, acting: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    program = block.replace("http://127.0.0.1:11540", server.url).replace("Qwen/Qwen3-4B", acting)
+def followed(guide: str, url: str, model: str) -> None:
+    """Run all that a guide shows, with a server and a model of ours."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (GUIDES / guide).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    program = "\n".join(blocks).replace("http://127.0.0.1:11540", url).replace("Qwen/Qwen3-4B", model)
     shown: dict[str, Any] = {}
-    exec(compile(program, str(GUIDE), "exec"), shown)
+    exec(compile(program, guide, "exec"), shown)
     shown["client"].close()
+
+
+def test_what_the_guide_to_tools_shows_works(server: Server, acting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    followed("call-tools.md", server.url, acting)
     assert capsys.readouterr().out == f"get_weather {ARGUMENTS}\n{ANSWER}\n"
+
+
+def test_what_the_guide_to_thoughts_shows_works(
+    server: Server, acting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    followed("use-reasoning-models.md", server.url, acting)
+    thought, _, count = capsys.readouterr().out.partition("\n")
+    assert thought == THOUGHT
+    assert int(count.split()[-1]) > 0

@@ -1,6 +1,5 @@
 """The bodies of Anthropic's requests, and the domain's requests that they become."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -12,11 +11,11 @@ from universal_core.anthropic.names import Names
 from universal_core.anthropic.tools import ToolChoice, tool_fields, tools_of
 from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.messages import ChatRequest, ResponseFormat, TokenizeRequest
+from universal_core.openai import NO_MEDIA, Media
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 StopText = Annotated[str, Meta(min_length=1)]
 LEAST_BUDGET = 1024
-NO_MEDIA: dict[str, bytes] = {}
 
 
 class Thinks(Wire, frozen=True, kw_only=True, tag="enabled", tag_field="type"):
@@ -161,7 +160,7 @@ class MessagesBody(ConversationBody, frozen=True, kw_only=True, dict=True):
     top_p: Share | None = None
     top_k: Annotated[int, Meta(ge=0)] | None = None
 
-    def to_request(self, media: Mapping[str, bytes] = NO_MEDIA) -> ChatRequest:
+    def to_request(self, media: Media = NO_MEDIA) -> ChatRequest:
         """Return the domain's request; pictures that ``media`` lacks are empty. Raises BadRequest, UnsupportedField."""
         self.refuse()
         tools = tools_of(self.tools or ())
@@ -201,7 +200,7 @@ class MessagesBody(ConversationBody, frozen=True, kw_only=True, dict=True):
 class CountBody(ConversationBody, frozen=True, kw_only=True, dict=True):
     """The body of POST /v1/messages/count_tokens."""
 
-    def to_request(self, media: Mapping[str, bytes] = NO_MEDIA) -> TokenizeRequest:
+    def to_request(self, media: Media = NO_MEDIA) -> TokenizeRequest:
         """Return the domain's request; pictures that ``media`` lacks are empty. Raises BadRequest, UnsupportedField."""
         self.refuse()
         self.form()

@@ -1,6 +1,6 @@
 """POST /v1/messages and POST /v1/messages/count_tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -12,9 +12,7 @@ from starlette.types import Receive, Scope, Send
 from universal_core.anthropic.answers import MessageBody
 from universal_core.anthropic.bodies import CountBody, MessagesBody
 from universal_core.anthropic.errors import error_body, error_event
-from universal_core.anthropic.names import Names
 from universal_core.anthropic.stream import MessageEvents, ping
-from universal_core.errors import UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import (
     EventStream,
@@ -27,7 +25,7 @@ from universal_core.http import (
     runtime_of,
 )
 from universal_core.messages import TokenizeResult
-from universal_core.openai import completion
+from universal_core.openai import completion, naming, naming_pieces
 from universal_core.router import Call
 from universal_core.runtime import Runtime
 
@@ -41,35 +39,30 @@ class TokensCounted(msgspec.Struct, frozen=True):
 async def create(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     body = await read_json(request, MessagesBody)
-    names = body.names
-    try:
+    named = body.names.of
+    with naming(named):
         call = await _open(request, body, "chat")
         if body.stream:
-            return _stream(request, body, call, names)
+            return _stream(request, body, call, named)
         (events,) = await collect(request, [call])
-    except UniversalError as error:
-        raise names.told(error) from None
     stops = body.stop_sequences or ()
     return answer(MessageBody.of(call.plan.name, events, stops, hides_thoughts=body.hides_thoughts), [call])
 
 
-def _stream(request: Request, body: MessagesBody, call: Call, names: Names) -> EventStream:
+def _stream(request: Request, body: MessagesBody, call: Call, named: Callable[[str], str]) -> EventStream:
     message = MessageBody.new(call.plan.name)
-    events = MessageEvents(message, body.stop_sequences or (), names, hides_thoughts=body.hides_thoughts)
+    events = MessageEvents(message, body.stop_sequences or (), hides_thoughts=body.hides_thoughts)
     keepalive = runtime_of(request).config.server.keepalive
-    found = events.around(frames(call, events.write, keepalive, ping))
+    found = naming_pieces(named, events.around(frames(call, events.write, keepalive, ping)))
     return EventStream(request, found, call.timings, lambda error: error_event(error, request.scope))
 
 
 async def count_tokens(request: Request) -> Response:
     """Return how many tokens the model would read."""
     body = await read_json(request, CountBody)
-    names = body.names
-    try:
+    with naming(body.names.of):
         call = await _open(request, body, "tokenize")
         ((result,),) = await collect(request, [call])
-    except UniversalError as error:
-        raise names.told(error) from None
     assert isinstance(result, TokenizeResult)
     return answer(TokensCounted(len(result.tokens)), [call])
 

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from universal_core.errors import UniversalError
-
 Place = tuple[str, Sequence[str]]
 """Where a message stands in the body, and where each of its parts."""
 
@@ -29,15 +27,6 @@ class Names:
         # What the template is told concerns only the last turn, which is to be continued.
         last = places[-1][0] if places else "messages"
         self._fields = _FIELDS | {"reasoning_effort": thinking, "chat_template_kwargs": last}
-
-    def told(self, error: UniversalError) -> UniversalError:
-        """Return an error with the client's names in place of the domain's."""
-        if error.param is None:
-            return error
-        name = self.of(error.param)
-        # A message begins with the name of the field at fault, or has it somewhere.
-        message = re.sub(rf"(?<![\w.]){re.escape(error.param)}(?!\w)", lambda _: name, error.message, count=1)
-        return type(error)(message, param=name, retry_after=error.retry_after)
 
     def of(self, param: str) -> str:
         """Return the client's name of a field."""

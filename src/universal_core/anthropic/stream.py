@@ -15,8 +15,6 @@ from universal_core.anthropic.answers import (
     block_of,
     is_piece,
 )
-from universal_core.anthropic.names import Names
-from universal_core.errors import UniversalError
 from universal_core.http import comment, data
 from universal_core.messages import Finish, Message, Reasoning, Text, ToolCall
 
@@ -34,10 +32,9 @@ def event(kind: str, **fields: Any) -> bytes:
 class MessageEvents:
     """Writes an answer's events as Anthropic's: one block of content after the other."""
 
-    def __init__(self, message: MessageBody, stops: Sequence[str], names: Names, *, hides_thoughts: bool) -> None:
+    def __init__(self, message: MessageBody, stops: Sequence[str], *, hides_thoughts: bool) -> None:
         self._message = message
         self._stops = stops
-        self._names = names
         self._hides = hides_thoughts
         self._begun = False
         self._index = -1
@@ -54,8 +51,6 @@ class MessageEvents:
         try:
             async for frame in frames:
                 yield frame
-        except UniversalError as error:
-            raise self._names.told(error) from None
         finally:
             await frames.aclose()
         ending = Ending.of(self._finish, self._stops)

@@ -1,6 +1,5 @@
 """Parts that every backend of conversations needs, free of machine-learning libraries."""
 
-from universal_core.conversation.adapting import adapter_of
 from universal_core.conversation.answer import Answer
 from universal_core.conversation.constraint import Constraint, Grammar
 from universal_core.conversation.detokenize import Detokenizer
@@ -45,7 +44,6 @@ __all__ = [
     "Thought",
     "TurnParser",
     "Vocabulary",
-    "adapter_of",
     "configured_template",
     "context_asked",
     "dialect_of",

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from universal_core.conversation.answer import Answer
 from universal_core.conversation.budget import ThinkingBudget
 from universal_core.conversation.constraint import Constraint
-from universal_core.conversation.dialect import Dialect, TaggedDialect
+from universal_core.conversation.dialect import Dialect
+from universal_core.conversation.dialects import dialect_of
 from universal_core.conversation.engine import Engine
 from universal_core.conversation.fill import Filler
 from universal_core.conversation.forms import grammar_of
@@ -49,14 +50,18 @@ class LanguageModel(ABC):
     """Answers ``chat``, ``complete``, ``tokenize`` and ``detokenize`` for many requests at once.
 
     A plugin's model inherits from it and says which engine writes, and how an answer is begun. ``defaults`` are the
-    model's own settings of sampling, by the names of the request's fields.
+    model's own settings of sampling, by the names of the request's fields. Without a ``dialect`` it is the one that the
+    prompter's chat template shows.
     """
+
+    adapters: Collection[str] = ()
+    """The names of the adapters that answers can be written with."""
 
     def __init__(
         self, vocabulary: Vocabulary, prompter: Prompter, defaults: dict[str, Any], dialect: Dialect | None = None
     ) -> None:
         self._vocabulary = vocabulary
-        self._dialect = dialect or TaggedDialect(vocabulary)
+        self._dialect = dialect or dialect_of(vocabulary, prompter.template)
         prompter.ending = self._dialect.ending
         prompter.shown = self._dialect.shown
         self._grammars = Grammars(vocabulary)
@@ -190,6 +195,7 @@ class LanguageModel(ABC):
 
         ``continues`` says that an answer goes on with the text of its prompt.
         """
+        self._check_adapter(request.adapter)
         prompt = read(context)
         if not prompt:
             raise BadRequest("the prompt is empty", param=param)
@@ -197,7 +203,7 @@ class LanguageModel(ABC):
         before = [token for token in prompt if token >= 0] if continues else []
         tail = self._tail(prompt)
         constraint = self._constraint(request, tail)
-        return [
+        sequences = [
             self._begin(
                 request,
                 prompt,
@@ -207,6 +213,14 @@ class LanguageModel(ABC):
             )
             for index in range(request.n)
         ]
+        for sequence in sequences:
+            sequence.adapter = request.adapter
+        return sequences
+
+    def _check_adapter(self, name: str | None) -> None:
+        if name is not None and name not in self.adapters:
+            there = ", ".join(self.adapters) or "none"
+            raise BadRequest(f"model: there is no adapter {name!r}; loaded are: {there}", param="model")
 
     def _parsing(self, request: GenerationRequest, tail: str) -> dict[str, Any]:
         """Return how an answer is taken apart: what completes a text is nothing but content."""

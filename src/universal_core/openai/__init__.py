@@ -17,17 +17,20 @@ from universal_core.openai.labels import (
     labels_of,
     template_of,
 )
+from universal_core.openai.naming import naming, naming_pieces
 from universal_core.openai.tools import NamedFunction, NamedTool, choice_of
-from universal_core.openai.turns import completion
+from universal_core.openai.turns import NO_MEDIA, Media, completion
 
 __all__ = [
     "LONGEST_LABEL",
     "MOST_INPUTS",
     "MOST_LABELS",
+    "NO_MEDIA",
     "Embeddings",
     "Image",
     "InputUsage",
     "Labels",
+    "Media",
     "NamedFunction",
     "NamedTool",
     "Positive",
@@ -39,6 +42,8 @@ __all__ = [
     "given",
     "labels_of",
     "look",
+    "naming",
+    "naming_pieces",
     "source_of",
     "sources_of",
     "template_of",

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 
-from universal_core.errors import BadRequest
+from universal_core.errors import UniversalError
 
 Named = Callable[[str], str]
 """Returns the client's name of one of the domain's fields."""
@@ -15,10 +15,11 @@ def naming(named: Named) -> Iterator[None]:
     """Let an error that names a field name it as the client did."""
     try:
         yield
-    except BadRequest as error:
+    except UniversalError as error:
         if error.param is None or (name := named(error.param)) == error.param:
             raise
-        raise type(error)(_renamed(error.message, error.param, named), param=name) from None
+        message = _renamed(error.message, error.param, named)
+        raise type(error)(message, param=name, retry_after=error.retry_after) from None
 
 
 async def naming_pieces(named: Named, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

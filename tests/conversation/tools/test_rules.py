@@ -195,6 +195,15 @@ def test_parameters_one_by_one_cannot_depend_on_one_another() -> None:
     assert Model("glm").constraint(asking(tools=(Tool(name="b", parameters=bad),)))
 
 
+@pytest.mark.parametrize("name", ["pythonic", "lfm2", "gemma"])
+def test_a_strict_tool_must_have_parameters_that_python_can_name(name: str) -> None:
+    needs = {"type": "object", "properties": {"my-key": {"type": "string"}}, "required": ["my-key"]}
+    with pytest.raises(BadRequest, match="no 'my-key'") as raised:
+        Model(name).constraint(asking(tools=(Tool(name="b", parameters=needs, strict=True),)))
+    assert raised.value.param == "tools[0].function.parameters"
+    assert Model(name).constraint(asking(tools=(Tool(name="b", parameters=needs),)))
+
+
 def test_a_turn_without_an_opening_begins_with_its_calls() -> None:
     for name in AT_THE_START:
         model = Model(name, special=False)

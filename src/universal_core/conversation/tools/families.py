@@ -1,5 +1,7 @@
 """The formats of well-known families of models, by name."""
 
+from dataclasses import replace
+
 from universal_core.conversation.tools.bare_calls import BareCalls
 from universal_core.conversation.tools.format import ToolFormat
 from universal_core.conversation.tools.gemma_calls import GemmaCalls
@@ -10,29 +12,41 @@ from universal_core.conversation.tools.tagged_calls import TaggedCalls
 
 HERMES = JsonCalls("hermes", ("<tool_call>",), ("</tool_call>",))
 
+DEEPSEEK = NamedCalls(
+    "deepseek-v3.1",
+    "<｜tool▁call▁begin｜>",
+    after=("<｜tool▁sep｜>",),
+    closing=("<｜tool▁call▁end｜>",),
+    section="<｜tool▁calls▁begin｜>",
+    end="<｜tool▁calls▁end｜>",
+)
+QWEN_XML = TaggedCalls(
+    "qwen-xml",
+    "<tool_call>",
+    "</tool_call>",
+    before="<function=",
+    after=">",
+    key="<parameter=",
+    between=(">",),
+    end_value="</parameter>",
+    end="</function>",
+    edge="\n",
+)
+
 _ALL: tuple[ToolFormat, ...] = (
     HERMES,
     JsonCalls("mistral", ("[TOOL_CALLS]",), listed=True),
     NamedCalls("mistral-v11", "[TOOL_CALLS]", after=("[ARGS]",), id="[CALL_ID]"),
     JsonCalls("granite", ("<|tool_call|>", "<tool_call>", "<function_call>"), listed=True),
     JsonCalls("phi-4", ("<|tool_call|>", "functools"), ("<|/tool_call|>",), listed=True),
-    NamedCalls(
-        "deepseek-v3",
-        "<｜tool▁call▁begin｜>",
-        before=("function", "<｜tool▁sep｜>"),
+    replace(
+        DEEPSEEK,
+        name="deepseek-v3",
+        before=("function", *DEEPSEEK.after),
         after=("\n```json\n",),
-        closing=("\n```", "<｜tool▁call▁end｜>"),
-        section="<｜tool▁calls▁begin｜>",
-        end="<｜tool▁calls▁end｜>",
+        closing=("\n```", *DEEPSEEK.closing),
     ),
-    NamedCalls(
-        "deepseek-v3.1",
-        "<｜tool▁call▁begin｜>",
-        after=("<｜tool▁sep｜>",),
-        closing=("<｜tool▁call▁end｜>",),
-        section="<｜tool▁calls▁begin｜>",
-        end="<｜tool▁calls▁end｜>",
-    ),
+    DEEPSEEK,
     NamedCalls(
         "kimi",
         "<|tool_call_begin|>",
@@ -45,29 +59,8 @@ _ALL: tuple[ToolFormat, ...] = (
     ),
     JsonCalls("nemotron", ("<TOOLCALL>",), ("</TOOLCALL>",), listed=True),
     JsonCalls("jamba", ("<tool_calls>",), ("</tool_calls>",), listed=True),
-    TaggedCalls(
-        "qwen-xml",
-        "<tool_call>",
-        "</tool_call>",
-        before="<function=",
-        after=">",
-        key="<parameter=",
-        between=(">",),
-        end_value="</parameter>",
-        end="</function>",
-        edge="\n",
-    ),
-    TaggedCalls(
-        "seed",
-        "<seed:tool_call>",
-        "</seed:tool_call>",
-        before="<function=",
-        after=">",
-        key="<parameter=",
-        between=(">",),
-        end_value="</parameter>",
-        end="</function>",
-    ),
+    QWEN_XML,
+    replace(QWEN_XML, name="seed", opening="<seed:tool_call>", closing="</seed:tool_call>", edge=""),
     TaggedCalls(
         "glm",
         "<tool_call>",

@@ -13,13 +13,13 @@ from universal_core.conversation.tools.lark import GAP, TERMINALS, either, liter
 from universal_core.conversation.tools.objects import json_string
 from universal_core.conversation.tools.python import json_of
 from universal_core.conversation.tools.pythonic_calls import sequence
-from universal_core.conversation.tools.turn import parser_of
+from universal_core.conversation.tools.turn import Opened, parser_of
 from universal_core.conversation.tools.values import Parameter, parameters_of
 from universal_core.messages import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
-class GemmaCalls:
+class GemmaCalls(Opened):
     """Calls between ``opening`` and ``closing``, with ``quote`` on both sides of a text."""
 
     name: str
@@ -92,11 +92,6 @@ class GemmaCalls:
         if parameter.choices:
             return f"{quote} {either(literal(one) for one in parameter.choices)} {quote}"
         return f"{quote} tool_text_end" if parameter.is_text and parameter.types == {"string"} else f"@{part}"
-
-    def opens(self, cursor: Cursor) -> Reading[bool]:
-        """Return that there are no calls without an opening."""
-        return False
-        yield
 
     def call(self, cursor: Cursor, opening: str, position: int, names: Container[str]) -> Reading[bool]:
         """Read one call; its arguments are told as JSON, one at a time."""

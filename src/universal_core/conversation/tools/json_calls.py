@@ -20,12 +20,12 @@ from universal_core.conversation.tools.lark import (
     turn,
 )
 from universal_core.conversation.tools.objects import json_call
-from universal_core.conversation.tools.turn import parser_of
+from universal_core.conversation.tools.turn import Opened, parser_of
 from universal_core.messages import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
-class JsonCalls:
+class JsonCalls(Opened):
     """Calls behind one of ``openings`` and before one of ``closings``, of each of which the first is what is written.
 
     Each call has its own opening, or all stand in one list where ``listed`` is true. ``key`` is what the arguments
@@ -75,11 +75,6 @@ class JsonCalls:
             calls = f"tool_calls: {repeated('tool_one', f'{GAP} {marker(self.openings[:1], spell)}', many=many)}\n"
             calls += f"tool_one: {GAP} {one} {close}\n"
         return calls + "".join(f"tool_{tool.part}: {object_rule(tool, self.key)}\n" for tool in tools)
-
-    def opens(self, cursor: Cursor) -> Reading[bool]:
-        """Return that there are no calls without an opening."""
-        return False
-        yield
 
     def call(self, cursor: Cursor, opening: str, position: int, names: Container[str]) -> Reading[bool]:
         """Read one call."""

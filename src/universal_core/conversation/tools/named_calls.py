@@ -9,12 +9,12 @@ from universal_core.conversation.tools.cursor import Cursor, Reading, Waiting
 from universal_core.conversation.tools.format import Rules, Spell, calls_many
 from universal_core.conversation.tools.lark import GAP, TERMINALS, either, literal, marker, repeated, turn
 from universal_core.conversation.tools.objects import told_arguments
-from universal_core.conversation.tools.turn import parser_of
+from universal_core.conversation.tools.turn import Opened, parser_of
 from universal_core.messages import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
-class NamedCalls:
+class NamedCalls(Opened):
     """Calls of the form ``opening`` ``before`` name ``after`` arguments ``closing``.
 
     All of them stand between ``section`` and ``end`` where the format has these. ``id`` stands before an id that may
@@ -76,11 +76,6 @@ class NamedCalls:
             f"{spelled(*self.closing)}\n"
             for tool in tools
         )
-
-    def opens(self, cursor: Cursor) -> Reading[bool]:
-        """Return that there are no calls without an opening."""
-        return False
-        yield
 
     def call(self, cursor: Cursor, opening: str, position: int, names: Container[str]) -> Reading[bool]:
         """Read one call."""

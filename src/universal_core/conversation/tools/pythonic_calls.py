@@ -12,6 +12,7 @@ from universal_core.conversation.tools.lark import GAP, TERMINALS, either, liter
 from universal_core.conversation.tools.python import python_call, python_name
 from universal_core.conversation.tools.turn import parser_of
 from universal_core.conversation.tools.values import Parameter, parameters_of
+from universal_core.errors import BadRequest
 from universal_core.messages import ChatRequest
 
 
@@ -130,6 +131,7 @@ def _tool(tool: Callable, parts: dict[str, dict[str, object]], params: dict[str,
     for at, parameter in enumerate(parameters_of(tool)):
         name = f"{tool.part}_{at}"
         if parameter.key is None or not parameter.key.isidentifier():
+            _check_left_out(tool, parameter)
             continue
         value = _value(parameter, name)
         if value.startswith("@"):
@@ -140,6 +142,16 @@ def _tool(tool: Callable, parts: dict[str, dict[str, object]], params: dict[str,
         f"tool_{tool.part}: {literal(tool.name + '(')} tool_inside_{tool.part}\n"
         f'tool_inside_{tool.part}: {sequence(members, ", ")} ")"\n'
     )
+
+
+def _check_left_out(tool: Callable, parameter: Parameter) -> None:
+    """Refuse a strict tool that needs what Python has no name for; of others such a parameter is left out."""
+    if tool.strict and parameter.required:
+        raise BadRequest(
+            f"{tool.param}: this model writes parameters as Python does, which has no {parameter.key!r}; give it a "
+            "name of letters, digits and underscores",
+            param=tool.param,
+        )
 
 
 def _value(parameter: Parameter, part: str) -> str:

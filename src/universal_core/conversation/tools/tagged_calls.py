@@ -19,7 +19,7 @@ from universal_core.conversation.tools.lark import (
     turn,
 )
 from universal_core.conversation.tools.objects import whole_value
-from universal_core.conversation.tools.turn import parser_of
+from universal_core.conversation.tools.turn import Opened, parser_of
 from universal_core.conversation.tools.values import Parameter, parameters_of
 from universal_core.messages import ChatRequest
 
@@ -78,7 +78,7 @@ class TaggedCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Opened):
     """Reads calls of tools whose schemas tell the types of their parameters."""
 
     form: TaggedCalls
@@ -88,11 +88,6 @@ class _Reader:
     def openings(self) -> tuple[str, ...]:
         """What a call begins with."""
         return self.form.openings
-
-    def opens(self, cursor: Cursor) -> Reading[bool]:
-        """Return that there are no calls without an opening."""
-        return False
-        yield
 
     def call(self, cursor: Cursor, opening: str, position: int, names: Container[str]) -> Reading[bool]:
         """Read one call; its arguments are told as JSON, a parameter at a time."""

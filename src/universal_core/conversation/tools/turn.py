@@ -28,6 +28,17 @@ class CallForm(Protocol):
         """Go on behind a call; return whether a further one must follow before the calls are closed."""
 
 
+class Opened:
+    """A form whose calls never stand without an opening."""
+
+    __slots__ = ()
+
+    def opens(self, cursor: Cursor) -> Reading[bool]:
+        """Return that none begins here."""
+        return False
+        yield
+
+
 class CallingTurn:
     """Reads a turn in a form; ``guaranteed`` says that a grammar keeps its calls whole and of tools in ``names``.
 

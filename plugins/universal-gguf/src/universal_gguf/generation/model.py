@@ -24,7 +24,6 @@ from universal_core.conversation import (
     Engine,
     LanguageModel,
     Sequence,
-    adapter_of,
     configured_template,
     dialect_of,
 )
@@ -73,7 +72,7 @@ class GenerationModel(LanguageModel):
         context = self._context(options.n_ctx)
         layers = offloaded_layers(options, header, choice.size, self._cells(context.size))
         self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
-        self._adapters = Adapters(self._weights, header, options.adapters)
+        self.adapters = Adapters(self._weights, header, options.adapters).names
         vocabulary = self._weights.vocabulary
         self._projector = self._load_projector()
         self._looking = ThreadPoolExecutor(_LOOKING, "looking")
@@ -140,9 +139,7 @@ class GenerationModel(LanguageModel):
         # What stands for a picture is no token that could be penalised.
         tokens = [token for token in prompt if token >= 0] if media else prompt
         sampler = Sampler(self._sampling(request, answer), tokens, constraint)
-        sequence = GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
-        sequence.adapter = adapter_of(request, self._adapters.names)
-        return sequence
+        return GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
 
     def _context(self, asked: int | None) -> Context:
         options = self._options

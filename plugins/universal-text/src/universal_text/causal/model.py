@@ -12,7 +12,6 @@ from universal_core.conversation import (
     Sampling,
     Sequence,
     Vocabulary,
-    adapter_of,
     configured_template,
     context_asked,
     dialect_of,
@@ -59,11 +58,12 @@ class WritingModel(LanguageModel):
             tool_format=options.tool_format,
         )
         super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")), dialect)
-        self._adapters = Adapters(model, options.adapters)
+        adapters = Adapters(model, options.adapters)
+        self.adapters = adapters.names
         self.context = _context(model.config, options.n_ctx)
         self._choices = _choices_of(model) or vocabulary.size
         self._device = model.device
-        self._runner = SoloRunner(model, inputs, self._adapters)
+        self._runner = SoloRunner(model, inputs, adapters)
         chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
         self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
 
@@ -87,9 +87,7 @@ class WritingModel(LanguageModel):
         constraint: Constraint | None,
     ) -> Sequence:
         sampler = Sampler(self._sampling(request, answer), prompt, constraint)
-        sequence = self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
-        sequence.adapter = adapter_of(request, self._adapters.names)
-        return sequence
+        return self.sequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends)
 
     def _sampling(self, request: GenerationRequest, answer: Answer) -> Sampling:
         return sampling_of(request, self._defaults, self._choices, answer.index)
