@@ -31,6 +31,7 @@ router
 explain runtime
 http media archive gallery pictures pytorch repositories
 conversation sources openai testing
+continuous_batching
 anthropic vision
 app
 serve
@@ -52,11 +53,17 @@ MACHINE_LEARNING = {
     *("tensorflow", "tokenizers", "torch", "torchaudio", "torchvision", "transformers", "triton", "vllm"),
 }
 FOR_PLUGINS = {
-    *("universal_core", "universal_core.conversation", "universal_core.http", "universal_core.media"),
+    *(
+        "universal_core",
+        "universal_core.continuous_batching",
+        "universal_core.conversation",
+        "universal_core.http",
+        "universal_core.media",
+    ),
     *("universal_core.pictures", "universal_core.pytorch", "universal_core.repositories"),
 }
 # What only the modules of models import: here several plugins share what they need of a library.
-FOR_MODELS = {"pictures", "pytorch"}
+FOR_MODELS = {"continuous_batching", "pictures", "pytorch"}
 FOR_TESTS_OF_PLUGINS = {"universal_core.testing"}
 
 # What looks into a package from outside, instead of at its face.

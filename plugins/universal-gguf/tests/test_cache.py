@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pytest
 
-from universal_gguf.generation.cache import Cache, Held
+from universal_core.continuous_batching import Cache, Held
 from universal_gguf.generation.contexts import generation_parameters
 from universal_gguf.generation.decoder import Decoder, Outcome, Piece
 from universal_gguf.library import Weights

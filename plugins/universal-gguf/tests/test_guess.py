@@ -10,7 +10,7 @@ from tiny.answers import Answers, chat_request, completion
 from tiny.gguf import make_gguf_llama, make_gguf_scripted
 from tiny.writing import agree
 from universal_core import LoadFailed
-from universal_gguf.generation.guess import Lookup
+from universal_core.continuous_batching import Lookup
 
 NEVER_ENDS = {0: -100.0, 2: -100.0}
 PHRASE = "the quick brown fox jumps over the lazy dog, "

@@ -7,13 +7,10 @@ from typing import Any
 import numpy
 import pytest
 
+from universal_core.continuous_batching import Cache, GuessedSequence, Pace, Turns
 from universal_core.conversation import Choice, Row
-from universal_gguf.generation.cache import Cache
 from universal_gguf.generation.decoder import Outcome, Piece
-from universal_gguf.generation.guess import GuessedSequence
-from universal_gguf.generation.pace import Pace
 from universal_gguf.generation.runner import BatchRunner
-from universal_gguf.generation.scheduler import Turns
 from universal_gguf.threads import Threads
 
 WORDS = 5

@@ -1,6 +1,6 @@
 """Pictures among the tokens of a sequence: where positions and tokens part, and where nothing may be cut."""
 
-from universal_gguf.generation.cache import Cache, Held, Span
+from universal_core.continuous_batching import Cache, Held, Span
 from universal_gguf.generation.media import ids_of
 
 PICTURE = ids_of(b"a picture", 6)

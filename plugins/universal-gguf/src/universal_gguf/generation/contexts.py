@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import llama_cpp
 
+from universal_core.continuous_batching import Cache, Guesser, Pace, Turns
 from universal_core.conversation import Engine
-from universal_gguf.generation.cache import Cache
 from universal_gguf.generation.decoder import Decoder
-from universal_gguf.generation.guess import Guesser
-from universal_gguf.generation.pace import Pace
 from universal_gguf.generation.runner import BatchRunner
-from universal_gguf.generation.scheduler import Turns
 from universal_gguf.library import Weights, context_parameters, on_processor
 from universal_gguf.options import GenerationOptions
 from universal_gguf.threads import Threads

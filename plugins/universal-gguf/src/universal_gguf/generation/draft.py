@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy
 
 from universal_core import LoadFailed, Progress
+from universal_core.continuous_batching import Cache, Held, common
 from universal_core.conversation import Sequence
-from universal_gguf.generation.cache import Cache, Held, common
 from universal_gguf.generation.decoder import Decoder, Logits, Outcome, Piece
-from universal_gguf.generation.guess import GuessedSequence
+from universal_gguf.generation.sequence import MediaSequence
 from universal_gguf.library import ALL_LAYERS, Weights, context_parameters
 from universal_gguf.options import GenerationOptions
 from universal_gguf.threads import Threads
@@ -46,7 +46,7 @@ class DraftModel:
 
     def guess(self, sequence: Sequence) -> list[int]:
         """Return what the small model goes on with; nothing while it has not caught up with a long prompt."""
-        if isinstance(sequence, GuessedSequence) and sequence.media:  # The small model does not see.
+        if isinstance(sequence, MediaSequence) and sequence.media:  # The small model does not see.
             return []
         held = self._held.get(sequence)
         if held is None:

@@ -10,7 +10,7 @@ import numpy
 from numpy.typing import NDArray
 
 from universal_core import AudioPart, ChatMessage, ImagePart, TextPart
-from universal_gguf.generation.cache import Span
+from universal_core.continuous_batching import Span
 
 Embeddings = NDArray[numpy.float32]
 Positions = NDArray[numpy.int32]

@@ -17,6 +17,7 @@ from universal_core import (
     TokenizeRequest,
     usable_cores,
 )
+from universal_core.continuous_batching import Lookup
 from universal_core.conversation import (
     Answer,
     ChatTemplate,
@@ -31,11 +32,11 @@ from universal_gguf.context import Context, cells_for, context_for
 from universal_gguf.generation.adapters import Adapters
 from universal_gguf.generation.contexts import Contexts
 from universal_gguf.generation.draft import DraftModel
-from universal_gguf.generation.guess import GuessedSequence, Lookup
 from universal_gguf.generation.media import MediaPrompt, media_in
 from universal_gguf.generation.projector import Projector
 from universal_gguf.generation.prompter import MediaPrompter
 from universal_gguf.generation.sampling import Sampler
+from universal_gguf.generation.sequence import MediaSequence
 from universal_gguf.header import Header, read_header
 from universal_gguf.library import Weights, offloaded_layers
 from universal_gguf.options import GenerationOptions
@@ -139,7 +140,7 @@ class GenerationModel(LanguageModel):
         # What stands for a picture is no token that could be penalised.
         tokens = [token for token in prompt if token >= 0] if media else prompt
         sampler = Sampler(self._sampling(request, answer), tokens, constraint)
-        return GuessedSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
+        return MediaSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
 
     def _context(self, asked: int | None) -> Context:
         options = self._options

@@ -15,9 +15,9 @@ import numpy
 from llama_cpp import mtmd_cpp
 
 from universal_core import BadRequest, InternalError, LoadFailed
+from universal_core.continuous_batching import Span
 from universal_core.pictures import read_picture
 from universal_gguf import log
-from universal_gguf.generation.cache import Span
 from universal_gguf.generation.media import Embeddings, Given, MediaPrompt, Medium, Positions
 from universal_gguf.generation.recordings import check_recording
 from universal_gguf.header import read_header

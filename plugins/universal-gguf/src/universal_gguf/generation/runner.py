@@ -5,11 +5,10 @@ import time
 from typing import Any, cast
 
 from universal_core import InternalError
+from universal_core.continuous_batching import Cache, Guesser, Guesses, Pace
 from universal_core.conversation import Row, Sequence
-from universal_gguf.generation.cache import Cache
 from universal_gguf.generation.decoder import Decoder, Outcome, Piece
-from universal_gguf.generation.guess import GuessedSequence, Guesser, Guesses
-from universal_gguf.generation.pace import Pace
+from universal_gguf.generation.sequence import MediaSequence
 from universal_gguf.threads import Threads
 
 
@@ -63,7 +62,7 @@ class BatchRunner:
 
     def _see(self, row: Row) -> Any:
         """Read a part of a medium; return the logits after it, None where not wanted, or the exception it ended in."""
-        sequence, held = cast(GuessedSequence, row.sequence), row.sequence.state
+        sequence, held = cast(MediaSequence, row.sequence), row.sequence.state
         end = sequence.read
         place, medium = sequence.medium_at(end - len(row.tokens))
         part = slice(end - len(row.tokens) - place, end - place)

@@ -4,16 +4,12 @@ The answer is the same as without: every token is chosen from the model's own lo
 steps in which the choice agrees with it (https://arxiv.org/abs/2211.17192, with the sampled token for the target).
 """
 
-from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
-from universal_core import Event
-from universal_core.conversation import Answer, Sampler, Sequence
-from universal_gguf.generation.decoder import Logits
-from universal_gguf.generation.media import Medium
+from universal_core.conversation import Sequence
+from universal_core.messages import Event
 
 _LONGEST, _SHORTEST = 4, 2
 
@@ -22,7 +18,7 @@ _LONGEST, _SHORTEST = 4, 2
 class Guesses:
     """The logits after the last token and after each guessed one, ``[1 + guesses, vocabulary]``, and the guesses."""
 
-    logits: Logits
+    logits: Any
     tokens: list[int]
 
 
@@ -37,37 +33,9 @@ class Guesser(Protocol):
 
 
 class GuessedSequence(Sequence):
-    """An answer that can take several tokens of one step; ``media`` has what stands in its prompt, by place."""
+    """An answer that can take several tokens of one step."""
 
-    def __init__(
-        self,
-        prompt: list[int],
-        sampler: Sampler,
-        answer: Answer,
-        *,
-        limit: int,
-        ends: Container[int],
-        media: Mapping[int, Medium] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(prompt, sampler, answer, limit=limit, ends=ends)
-        self.media = media
-
-    def portion(self, most: int) -> int:
-        """Return how many tokens to read next: text up to a medium, or of a medium what may be read apart."""
-        for place, medium in self.media.items():
-            end = place + medium.span.tokens
-            if self.read < place:
-                return min(most, place - self.read)
-            if self.read < end:
-                return min(most, end - self.read) if medium.causal else end - self.read
-        return super().portion(most)
-
-    def medium_at(self, place: int) -> tuple[int, Medium]:
-        """Return the medium that stands at a place, with the place where it begins."""
-        begin = max(start for start in self.media if start <= place)
-        return begin, self.media[begin]
-
-    def accept(self, logits: Logits | Guesses) -> list[Event]:
+    def accept(self, logits: Any) -> list[Event]:
         """Choose the next token, and go on as long as the choice is what was guessed."""
         if not isinstance(logits, Guesses):
             return super().accept(logits)

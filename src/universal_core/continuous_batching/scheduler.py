@@ -3,9 +3,9 @@
 from collections import deque
 from itertools import count
 
+from universal_core.continuous_batching.cache import Cache
+from universal_core.continuous_batching.pace import Pace
 from universal_core.conversation import Row, Sequence
-from universal_gguf.generation.cache import Cache
-from universal_gguf.generation.pace import Pace
 
 
 class Turns:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from universal_gguf.generation.pace import LEAST, SLOWDOWN, Pace
+from universal_core.continuous_batching.pace import LEAST, SLOWDOWN, Pace
 
 
 def run(pace: Pace, steps: int, *, alone: float, token: float, answers: int = 2) -> tuple[float, list[int]]:

@@ -1,7 +1,7 @@
 """What has been read already: the sequences of a context, and the prefixes kept from finished ones.
 
-All sequences share one store of cells, a cell a token. A sequence that begins like another one shares its cells, at
-no cost; a cell is free when the last sequence that has it is gone. So the same system prompt under a hundred chats is
+All sequences share one store of cells, a cell a token. A sequence that begins like another one shares its cells where
+the memory can, at no cost; a cell is free when the last sequence that has it is gone. So the same system prompt under a hundred chats is
 computed once and stored once, and the next turn of a conversation computes only what is new.
 """
 
@@ -101,7 +101,9 @@ class Cache:
     cannot be cut back to an earlier token (recurrent layers): a prefix is of use only as a whole, and only once.
     """
 
-    def __init__(self, memory: Memory, cells: int, sequences: int, *, divisible: bool = True) -> None:
+    def __init__(
+        self, memory: Memory, cells: int, sequences: int, *, divisible: bool = True, shares: bool = True
+    ) -> None:
         self.size = cells
         self.sequences = sequences
         self._memory = memory
@@ -111,6 +113,7 @@ class Cache:
         # In order of their last use.
         self._kept: OrderedDict[Held, None] = OrderedDict()
         self._divisible = divisible
+        self._shares = shares
 
     @property
     def available(self) -> int:
@@ -128,7 +131,7 @@ class Cache:
         Those of a prefix that is only kept count: they are no longer available once it runs again.
         """
         source, length = self._best(array("i", tokens), most, adapter)
-        if source is None:
+        if source is None or not self._shares:
             return len(tokens)
         return len(tokens) - int(self._cells.of(self._running)[_view(source.cells[:length])].sum())
 
@@ -141,15 +144,17 @@ class Cache:
         if source is None:
             return self._new(adapter)
         if source in self._running:
-            return self._copy(source, length)
-        if length == len(source.tokens) or not (self._numbers or len(self._kept) > 1):
-            return self._resume(source, length)
-        self._kept.move_to_end(source)
-        return self._copy(source, length)
+            return self._copy(source, length) if self._can_copy(length) else self._new(adapter)
+        if length < len(source.tokens) and (self._numbers or len(self._kept) > 1):
+            self._kept.move_to_end(source)
+            if self._can_copy(length):
+                return self._copy(source, length)
+        return self._resume(source, length)
 
     def fork(self, source: Held) -> Held | None:
         """Return a running sequence that has read what ``source`` has, None where all numbers run."""
-        return self._copy(source, len(source.tokens)) if self.has_number else None
+        possible = self.has_number and self._can_copy(len(source.tokens))
+        return self._copy(source, len(source.tokens)) if possible else None
 
     def extend(self, held: Held, tokens: Sequence[int]) -> None:
         """Count tokens as read; there must be room for them."""
@@ -198,10 +203,18 @@ class Cache:
     def _copy(self, source: Held, length: int) -> Held:
         held = self._new(source.adapter)
         self._memory.copy(source.number, held.number, source.position(length) if length < len(source.tokens) else -1)
-        held.tokens, held.cells = source.tokens[:length], source.cells[:length]
+        held.tokens = source.tokens[:length]
         held.spans = {place: span for place, span in source.spans.items() if place < length}
-        self._cells.share(held.cells)
+        if self._shares:
+            held.cells = source.cells[:length]
+            self._cells.share(held.cells)
+        else:
+            held.cells.extend(self._cells.take(length))
         return held
+
+    def _can_copy(self, length: int) -> bool:
+        """Whether so many tokens can be had again: there is room for a copy, or none is needed."""
+        return self._shares or len(self._cells.free) >= length
 
     def _best(self, tokens: "array[int]", most: int | None, adapter: str | None) -> tuple[Held | None, int]:
         most = len(tokens) - 1 if most is None else most
