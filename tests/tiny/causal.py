@@ -18,21 +18,23 @@ def make_llama(path: Path, **changes: Any) -> Path:
     """Write a Llama with grouped key-value heads."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return _make(path, LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 2}, changes)
+    return save_tiny(path, LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 2}, changes)
 
 
 def make_qwen3(path: Path, **changes: Any) -> Path:
     """Write a Qwen3, which normalises queries and keys."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    return _make(path, Qwen3Config, Qwen3ForCausalLM, {"num_key_value_heads": 2, "head_dim": 16}, changes)
+    return save_tiny(path, Qwen3Config, Qwen3ForCausalLM, {"num_key_value_heads": 2, "head_dim": 16}, changes)
 
 
 def make_mistral(path: Path, *, window: int = 16, **changes: Any) -> Path:
     """Write a Mistral whose attention looks back no further than ``window`` tokens."""
     from transformers import MistralConfig, MistralForCausalLM
 
-    return _make(path, MistralConfig, MistralForCausalLM, {"num_key_value_heads": 2, "sliding_window": window}, changes)
+    return save_tiny(
+        path, MistralConfig, MistralForCausalLM, {"num_key_value_heads": 2, "sliding_window": window}, changes
+    )
 
 
 def make_gemma3(path: Path, *, window: int = 16, **changes: Any) -> Path:
@@ -45,7 +47,7 @@ def make_gemma3(path: Path, *, window: int = 16, **changes: Any) -> Path:
         "sliding_window": window,
         "layer_types": ["sliding_attention", "full_attention"],
     }
-    return _make(path, Gemma3TextConfig, Gemma3ForCausalLM, special, changes)
+    return save_tiny(path, Gemma3TextConfig, Gemma3ForCausalLM, special, changes)
 
 
 def make_mixture(path: Path, **changes: Any) -> Path:
@@ -60,14 +62,14 @@ def make_mixture(path: Path, **changes: Any) -> Path:
         "moe_intermediate_size": 32,
         "decoder_sparse_step": 1,
     }
-    return _make(path, Qwen3MoeConfig, Qwen3MoeForCausalLM, special, changes)
+    return save_tiny(path, Qwen3MoeConfig, Qwen3MoeForCausalLM, special, changes)
 
 
 def make_mamba(path: Path, **changes: Any) -> Path:
     """Write a Mamba, which has a recurrent state in place of a key-value cache."""
     from transformers import MambaConfig, MambaForCausalLM
 
-    return _make(path, MambaConfig, MambaForCausalLM, {"state_size": 8}, changes)
+    return save_tiny(path, MambaConfig, MambaForCausalLM, {"state_size": 8}, changes)
 
 
 def make_gpt2(path: Path, **changes: Any) -> Path:
@@ -180,7 +182,10 @@ def _save_chains(path: Path, tokenizer: Any, *chains: Sequence[int], width: int 
     return _write(path, model, tokenizer)
 
 
-def _make(path: Path, config_class: Any, model_class: Any, special: dict[str, Any], changes: dict[str, Any]) -> Path:
+def save_tiny(
+    path: Path, config_class: Any, model_class: Any, special: dict[str, Any], changes: dict[str, Any]
+) -> Path:
+    """Write a random model of two layers whose configuration says what is ``special``, and what a test ``changes``."""
     tokenizer = _tokenizer(changes)
     config = config_class(
         **{

@@ -10,6 +10,7 @@ import pytest
 
 from tiny import causal
 from tiny.answers import Answers, gather
+from tiny.architectures import ARCHITECTURES, make_architecture
 from tiny.folder import info_of
 from universal_core import ChatRequest, CompletionRequest
 from universal_text.causal.model import CausalModel
@@ -25,7 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def make(name: str) -> Path:
         if name not in made:
-            made[name] = getattr(causal, f"make_{name}")(tmp_path_factory.mktemp(name))
+            path = tmp_path_factory.mktemp(name)
+            known = name in ARCHITECTURES
+            made[name] = make_architecture(path, name) if known else getattr(causal, f"make_{name}")(path)
         return made[name]
 
     return make

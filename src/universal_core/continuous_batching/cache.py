@@ -1,8 +1,9 @@
 """What has been read already: the sequences of a context, and the prefixes kept from finished ones.
 
-All sequences share one store of cells, a cell a token. A sequence that begins like another one shares its cells where
-the memory can, at no cost; a cell is free when the last sequence that has it is gone. So the same system prompt under a hundred chats is
-computed once and stored once, and the next turn of a conversation computes only what is new.
+All sequences share one store of cells, a cell a token. Where the memory can, a sequence that begins like another one
+shares its cells, at no cost; a cell is free when the last sequence that has it is gone. So the same system prompt under
+a hundred chats is computed once and stored once, and the next turn of a conversation computes only what is new. Where
+it cannot, what both begin with is copied: computed once and stored twice.
 """
 
 from array import array
@@ -98,7 +99,8 @@ class Cache:
     """Hands out sequences that begin with as much as possible of what was read before.
 
     ``sequences`` is how many numbers there are, for running and kept ones together. Without ``divisible`` a state
-    cannot be cut back to an earlier token (recurrent layers): a prefix is of use only as a whole, and only once.
+    cannot be cut back to an earlier token (recurrent layers): a prefix is of use only as a whole, and only once. Where
+    the memory ``shares``, a cell is that of all sequences that begin alike; else a copy has cells of its own.
     """
 
     def __init__(
@@ -144,17 +146,21 @@ class Cache:
         if source is None:
             return self._new(adapter)
         if source in self._running:
-            return self._copy(source, length) if self._can_copy(length) else self._new(adapter)
+            return self._copy(source, length) if self._can_copy(source, length) else self._new(adapter)
         if length < len(source.tokens) and (self._numbers or len(self._kept) > 1):
             self._kept.move_to_end(source)
-            if self._can_copy(length):
+            if self._can_copy(source, length):
                 return self._copy(source, length)
         return self._resume(source, length)
 
     def fork(self, source: Held) -> Held | None:
-        """Return a running sequence that has read what ``source`` has, None where all numbers run."""
-        possible = self.has_number and self._can_copy(len(source.tokens))
-        return self._copy(source, len(source.tokens)) if possible else None
+        """Return a running sequence that has read what ``source`` has, None where all numbers run or all cells.
+
+        A copy that would cost a kept prefix is left for the turn to run: many may wait for theirs.
+        """
+        length = len(source.tokens)
+        possible = self.has_number and (self._shares or len(self._cells.free) >= length)
+        return self._copy(source, length) if possible else None
 
     def extend(self, held: Held, tokens: Sequence[int]) -> None:
         """Count tokens as read; there must be room for them."""
@@ -166,6 +172,7 @@ class Cache:
         self._memory.cut(held.number, held.position(length))
         self._cells.drop(held.cells[length:])
         del held.cells[length:], held.tokens[length:]
+        held.spans = {place: span for place, span in held.spans.items() if place < length}
 
     def make_room(self, count: int) -> bool:
         """Give up kept prefixes, least recently used first, until ``count`` cells are free; False if that never is."""
@@ -212,21 +219,33 @@ class Cache:
             held.cells.extend(self._cells.take(length))
         return held
 
-    def _can_copy(self, length: int) -> bool:
-        """Whether so many tokens can be had again: there is room for a copy, or none is needed."""
-        return self._shares or len(self._cells.free) >= length
+    def _can_copy(self, source: Held, length: int) -> bool:
+        """Make room for a copy of so many tokens, where one needs any; False where that would cost the source."""
+        if self._shares:
+            return True
+        spared = len(source.cells) if source in self._kept else 0
+        if self.available - spared < length:
+            return False
+        return self.make_room(length)
 
     def _best(self, tokens: "array[int]", most: int | None, adapter: str | None) -> tuple[Held | None, int]:
+        """Return who begins with the most of some tokens, and how many.
+
+        Of several the one is best that can go on itself, then one that runs, then the one that was used last: that a
+        prefix is like all others is no use of it.
+        """
         most = len(tokens) - 1 if most is None else most
         found: tuple[Held | None, int] = (None, 0)
+        best = (1, False)
         for held in [*self._kept, *self._running]:
             if held.adapter != adapter:
                 continue
             length = held.whole(min(common(held.tokens, tokens), most))
             if not self._divisible and (length < len(held.tokens) or held in self._running):
                 continue
-            if length > found[1] and self._memory.reaches(held.number, held.position(length)):
-                found = (held, length)
+            worth = (length, length == len(held.tokens) and held in self._kept)
+            if worth >= best and self._memory.reaches(held.number, held.position(length)):
+                found, best = (held, length), worth
         return found
 
 

@@ -35,6 +35,11 @@ class Guesser(Protocol):
 class GuessedSequence(Sequence):
     """An answer that can take several tokens of one step."""
 
+    @property
+    def guessable(self) -> int:
+        """How many guesses could be of use: one token is chosen after the last of them."""
+        return self._limit - self.written - 1
+
     def accept(self, logits: Any) -> list[Event]:
         """Choose the next token, and go on as long as the choice is what was guessed."""
         if not isinstance(logits, Guesses):

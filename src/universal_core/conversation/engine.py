@@ -50,6 +50,8 @@ class Runner(Protocol):
         """Read each row's tokens and return its logits, None where not wanted, or the exception that it ended in.
 
         Logits are ``[vocabulary]`` where one is wanted, else ``[wanted, vocabulary]``; they hold until the next step.
+        In the place of a row's one set of logits may stand whatever else its ``sequence.sampler`` takes, such as what
+        it has chosen together with those of other rows; but not while ``sequence.is_scored``: scores are made of logits.
         What is raised concerns all rows.
         """
 

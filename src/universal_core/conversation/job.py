@@ -14,7 +14,10 @@ class Sampler(Protocol):
     """Chooses the tokens of one answer."""
 
     def choose(self, logits: Any) -> Choice:
-        """Return the next token for what the runner made of the last one."""
+        """Return the next token for what the runner made of the last one.
+
+        That may be made for another answer to the same prompt, which has the same logits.
+        """
 
     def score(self, logits: Any, tokens: list[int]) -> list[Choice]:
         """Return tokens of a prompt with their log-probabilities by the logits before each, ``[tokens, vocabulary]``.
@@ -48,6 +51,11 @@ class Sequence:
         self._answer = answer
         self._limit = limit
         self._ends = ends
+
+    @property
+    def sampler(self) -> Sampler:
+        """What chooses the tokens: a runner may let those of several sequences choose together."""
+        return self._sampler
 
     @property
     def reasoning_tokens(self) -> int:

@@ -25,7 +25,8 @@ COMPLETE_FIELDS = ("echo", "suffix")
 _OTHER_NAMES = ("GPT2LMHeadModel", "CTRLLMHeadModel")
 
 _LIBRARIES = 256 * 2**20
-_TOKENS_PER_SLOT = 2048
+TOKENS_PER_SLOT = 2048
+"""Tokens of an answer that memory is set aside for; some may have more while others have less."""
 
 
 def claim_causal(info: ModelInfo) -> Claim | None:
@@ -74,7 +75,7 @@ def state_of(config: dict[str, Any], slots: int) -> int:
     layer. Of a model of several parts the language model counts.
     """
     text = _text_config(config)
-    tokens = min(_TOKENS_PER_SLOT, context_of(text) or _TOKENS_PER_SLOT)
+    tokens = min(TOKENS_PER_SLOT, context_of(text) or TOKENS_PER_SLOT)
     return slots * tokens * bytes_per_token(text)
 
 

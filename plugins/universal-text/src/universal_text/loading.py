@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from universal_core import LoadFailed, ModelInfo
 from universal_core.pytorch import pick_device, pick_dtype
+from universal_text.quantization import check_chosen, check_saved, check_several_devices, unpack
 
 
 class LoadOptions(Protocol):
@@ -70,24 +71,64 @@ def from_folder(options: LoadOptions) -> dict[str, Any]:
 
 
 def load_pretrained(
-    info: ModelInfo, auto_class: Any, options: LoadOptions, *, may_lack: Collection[str] = (), **wanted: Any
+    info: ModelInfo,
+    auto_class: Any,
+    options: LoadOptions,
+    *,
+    may_lack: Collection[str] = (),
+    quantization: str | None = None,
+    device_map: str | None = None,
+    **wanted: Any,
 ) -> Any:
     """Return a model ready to run, on its device: what ``auto_class`` makes of a folder with weights in safetensors.
 
-    ``wanted`` are further arguments of ``from_pretrained``. Weights whose name has one of the parts ``may_lack``
-    need not be there. Raises LoadFailed.
+    ``quantization`` is a name of ``universal_text.quantization.CHOSEN``. With ``device_map`` the weights are spread over
+    several devices. ``wanted`` are further arguments of ``from_pretrained``. Weights whose name has one of the parts
+    ``may_lack`` need not be there. Raises LoadFailed.
     """
     path = folder_of(info, options)
     device = pick_device(options.device)
+    quantized = check_saved(info, device) is not None
+    if device_map:
+        check_several_devices(device_map)
     be_quiet()
     with explained(info):
         config = AutoConfig.from_pretrained(path, **from_folder(options))
-        wanted = {"dtype": pick_dtype(options.dtype, device, _dtype_of(config)), **wanted}
+        dtype = pick_dtype(options.dtype, device, _dtype_of(config))
+        unpacked = unpack(config, device)
+        if quantization:
+            wanted["quantization_config"] = check_chosen(info, quantization, device, dtype)
+        # Quantized weights are made on the device, which they cannot all be moved to later.
+        place = device_map or ({"": str(device)} if quantized or quantization else None)
         model, report = auto_class.from_pretrained(
-            path, config=config, use_safetensors=True, output_loading_info=True, **from_folder(options), **wanted
+            path,
+            config=config,
+            dtype=dtype,
+            device_map=place,
+            use_safetensors=True,
+            output_loading_info=True,
+            **from_folder(options),
+            **wanted,
         )
         _check_complete(report, may_lack)
-        return (model if wanted.get("device_map") else model.to(device)).eval()
+        if quantization:
+            _check_quantized(model, quantization)
+        if unpacked:
+            _convert(model, dtype)
+        return (model if place else model.to(device)).eval()
+
+
+def _check_quantized(model: Any, name: str) -> None:
+    if all(type(weight) is torch.nn.Parameter for weight in model.parameters()):
+        raise ValueError(f"it has no layers that {name} quantizes; leave the option quantization out")
+
+
+def _convert(model: Any, dtype: torch.dtype) -> None:
+    """Bring all weights to one number format; transformers leaves those beside the unpacked ones in the file's own."""
+    kept = (*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ()))
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not set(name.split(".")) & set(kept):
+            weight.data = weight.data.to(dtype)
 
 
 def _check_complete(report: dict[str, Any], may_lack: Collection[str]) -> None:

@@ -1,6 +1,6 @@
 """The options of this plugin's backends."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -44,11 +44,26 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         str | None,
         Meta(description="Spread the weights over several devices: auto, balanced or sequential; needs accelerate."),
     ] = None
+    quantization: Annotated[
+        Literal["torchao-int8", "torchao-int4", "bitsandbytes-int8", "bitsandbytes-nf4"] | None,
+        Meta(description="Quantize the weights as they are loaded, so that they take a half or a quarter of the memory."),
+    ] = None
+    compile: Annotated[
+        bool,
+        Meta(description="Compile the model with torch.compile as it is loaded, which takes minutes and a C++ compiler."),
+    ] = False
     threads: ThreadsOption = None
     slots: Annotated[int, Meta(ge=1, description="Answers that are written at the same time; more of them wait.")] = 8
     n_ctx: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Most tokens of prompt and answer together; none means as many as the model knows positions."),
+    ] = None
+    cache_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Tokens that all answers and kept prefixes may have in the key-value cache together; none means "
+            "2048 for each slot, and at least n_ctx where half of the free memory holds them."
+        ),
     ] = None
     prefill_chunk: Annotated[
         int, Meta(ge=1, description="Prompt tokens that are read between two steps of the answers being written.")
@@ -62,4 +77,12 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         str | None,
         Meta(description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...)."),
     ] = None
+    draft_model: Annotated[
+        str | None,
+        Meta(description="Small model that guesses ahead for an answer alone: a folder, or a repository of the hub."),
+    ] = None
+    draft_tokens: Annotated[int, Meta(ge=1, description="Most tokens that are guessed in one step.")] = 8
+    lookup_tokens: Annotated[
+        int, Meta(ge=0, description="Most tokens guessed in one step from what the prompt repeats; 0 switches it off.")
+    ] = 0
     adapters: AdaptersOption = None

@@ -20,8 +20,10 @@ def load(info: ModelInfo, options: CausalOptions) -> tuple[Any, Any]:
 
 def load_model(info: ModelInfo, auto_class: Any, options: CausalOptions) -> Any:
     """Return what ``auto_class`` of transformers makes of a model's folder. Raises LoadFailed."""
-    wanted = {"attn_implementation": options.attention, "device_map": options.device_map}
-    return load_pretrained(info, auto_class, options, **{name: value for name, value in wanted.items() if value})
+    wanted = {"attn_implementation": options.attention} if options.attention else {}
+    return load_pretrained(
+        info, auto_class, options, quantization=options.quantization, device_map=options.device_map, **wanted
+    )
 
 
 def template_of(source: Any, tokenizer: Any) -> ChatTemplate | None:

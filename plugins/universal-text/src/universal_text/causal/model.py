@@ -19,18 +19,16 @@ from universal_core.conversation import (
 )
 from universal_core.pytorch import taken_memory, use_threads
 from universal_text.causal.adapters import Adapters
+from universal_text.causal.engines import engine_of
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, template_of, vocabulary_of
-from universal_text.causal.runner import SoloRunner
 from universal_text.causal.sampling import Sampler
-from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.settings import default_sampling
 from universal_text.claims import context_of
 from universal_text.options import CausalOptions
 
 # For the few models without positions (recurrent ones), whose state does not grow.
 _UNBOUNDED_CONTEXT = 32768
-_WHOLE = 2**62
 
 
 class WritingModel(LanguageModel):
@@ -60,12 +58,10 @@ class WritingModel(LanguageModel):
         super().__init__(vocabulary, prompter, default_sampling(info.documents.get("generation_config.json")), dialect)
         adapters = Adapters(model, options.adapters)
         self.adapters = adapters.names
-        self.context = _context(model.config, options.n_ctx)
         self._choices = _choices_of(model) or vocabulary.size
         self._device = model.device
-        self._runner = SoloRunner(model, inputs, adapters)
-        chunk = _WHOLE if self._runner.reads_whole_prompts else options.prefill_chunk
-        self._engine = Engine(self._runner, Scheduler(options.slots, chunk))
+        known = _context(model.config, options.n_ctx)
+        self._engine, self.batches, self.context = engine_of(model, options, adapters, known, inputs)
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""

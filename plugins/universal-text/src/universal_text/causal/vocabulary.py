@@ -30,6 +30,10 @@ class TokenizerVocabulary(Vocabulary):
         self._letters = _byte_letters() if _is_byte_level(tokenizer) else {}
         self._kept = lru_cache(maxsize=65536)(self._bytes_of)
 
+    def has_tokens_of(self, other: "TokenizerVocabulary") -> bool:
+        """Whether both tokenizers have the same tokens under the same numbers."""
+        return bool(self._tokenizer.get_vocab() == other._tokenizer.get_vocab())
+
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text; ``special`` adds those that the tokenizer puts around every text."""
         with self.reading:

@@ -17,22 +17,15 @@ from universal_core import (
     batched,
 )
 from universal_core.pytorch import has_native_bfloat16, pick_device, pick_dtype, use_threads
-from universal_text.batches import (
-    WAITING_TOKENS,
-    allowance_on,
-    answer_together,
-    cut_batches,
-    estimate,
-    mask_of,
-    padded,
-)
+from universal_text.batches import WAITING_TOKENS, answer_together, estimate
 from universal_text.encoder.dense import build_steps
+from universal_text.encoder.engines import open_network
 from universal_text.encoder.layout import Layout, read_layout
+from universal_text.encoder.network import Head, Row
 from universal_text.encoder.options import EncoderOptions
-from universal_text.encoder.pooling import pool
-from universal_text.encoder.reader import Reader, Row
+from universal_text.encoder.reader import Reader
 from universal_text.encoder.tokens import Tokens
-from universal_text.encoder.transformer import load_transformer, mixed
+from universal_text.encoder.transformer import load_transformer
 from universal_text.limits import longest_of, vocabulary_of
 from universal_text.tokenizers import ReadingModel, load_tokenizer
 
@@ -52,29 +45,24 @@ class EncoderModel(ReadingModel):
             raise LoadFailed(f"{info.id} is not on this machine.")
         use_threads(options.threads)
         layout = read_layout(info.path)
-        self._device = pick_device(options.device)
-        self._dtype = _pick_dtype(options, self._device)
-        self._transformer = load_transformer(
-            layout.transformer,
-            device=self._device,
-            dtype=self._dtype,
-            trust_remote_code=options.trust_remote_code,
+        device = pick_device(options.device)
+        dtype = _pick_dtype(options, device)
+        transformer = load_transformer(
+            layout.transformer, device=device, dtype=dtype, trust_remote_code=options.trust_remote_code
         )
-        self._tokens = _tokens(layout, options, self._transformer)
-        self._pooling = (options.pooling,) if options.pooling else layout.pooling
-        self._steps = build_steps(layout).to(self._device)
-        self._batch_tokens = options.batch_tokens
-        self._padding = allowance_on(self._device, options.batch_tokens)
-        size = self._vectors([Row([0])]).shape[1]
+        tokens = _tokens(layout, options, transformer)
+        head = Head((options.pooling,) if options.pooling else layout.pooling, build_steps(layout).to(device))
+        self._network = open_network(transformer, head, dtype=dtype, filler=tokens.padding, budget=options.batch_tokens)
+        size = self._network.vectors([Row([0])]).shape[1]
         self._dimensions = layout.dimensions or size
-        known = vocabulary_of(self._transformer)
-        self._reader = Reader(self._tokens, layout, vocabulary=known, size=size)
-        super().__init__(self._tokens.tokenizer, known, self._device)
+        known = vocabulary_of(transformer)
+        self._reader = Reader(tokens, layout, vocabulary=known, size=size)
+        super().__init__(tokens.tokenizer, known, device)
 
     @batched(cost=estimate_tokens, budget=WAITING_TOKENS)
     def embed(self, requests: list[EmbedRequest]) -> list[EmbedResult | UniversalError]:
         """Answer all requests together; one that asks for what cannot be gets its BadRequest as its result."""
-        return answer_together(requests, self._reader.read(requests), self._vectors, self._answer)
+        return answer_together(requests, self._reader.read(requests), self._network.vectors, self._answer)
 
     def _answer(self, request: EmbedRequest, rows: Sequence[Row], vectors: Tensor) -> EmbedResult:
         """Cut and normalize (rows, size) as the request asks for it."""
@@ -86,24 +74,6 @@ class EncoderModel(ReadingModel):
             dimensions=vectors.shape[1],
             usage=Usage(prompt_tokens=sum(len(row.ids) for row in rows)),
         )
-
-    @torch.inference_mode()
-    def _vectors(self, rows: Sequence[Row]) -> Tensor:
-        """Return (rows, size) in float32 on the CPU, in the order of the rows, before the last normalizing."""
-        found: dict[int, Tensor] = {}
-        for places in cut_batches([len(row.ids) for row in rows], self._batch_tokens, self._padding):
-            found.update(zip(places, self._run([rows[place] for place in places]).cpu(), strict=True))
-        return torch.stack([found[place] for place in range(len(rows))]) if rows else torch.empty(0, 0)
-
-    def _run(self, rows: Sequence[Row]) -> Tensor:
-        """Run one batch: (rows, size)."""
-        ids = padded([row.ids for row in rows], self._tokens.padding).to(self._device)
-        mask = mask_of([row.ids for row in rows]).to(self._device)
-        with mixed(self._transformer, self._dtype):
-            hidden: Tensor = self._transformer(input_ids=ids, attention_mask=mask).last_hidden_state
-        skipped = torch.tensor([row.skipped for row in rows], device=self._device)
-        vectors: Tensor = self._steps(pool(hidden, mask.bool(), self._pooling, skipped))
-        return vectors
 
 
 def _pick_dtype(options: EncoderOptions, device: torch.device) -> torch.dtype:

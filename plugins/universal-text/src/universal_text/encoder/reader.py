@@ -1,18 +1,11 @@
 """From requests to rows of token ids, with what is wrong about a request found before any work."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from universal_core import BadRequest, EmbedRequest
 from universal_text.encoder.layout import Layout
+from universal_text.encoder.network import Row
 from universal_text.encoder.tokens import Tokens
-
-
-class Row(NamedTuple):
-    """One input: its token ids, and how many of them at its start are a prompt's that must not be pooled."""
-
-    ids: list[int]
-    skipped: int = 0
 
 
 class Reader:

@@ -40,21 +40,34 @@ def chat(text: str, tokens: int, **fields: Any) -> Body:
     return {"messages": [{"role": "user", "content": text}], "max_tokens": tokens, "temperature": 0, **fields}
 
 
+class Stream(NamedTuple):
+    """A stream that was read: pieces of text with their moments, why it ended, and the tokens it says it has."""
+
+    pieces: list[tuple[float, str]]
+    finish: str | None
+    tokens: int | None
+
+
 async def ask(url: str, body: Body, path: str = CHAT) -> Answer:
-    """Stream an answer to its end. Raises RuntimeError where it is refused, fails, or is not of ``max_tokens``."""
+    """Stream an answer to its end. Raises RuntimeError where it is refused, fails, or is not of ``max_tokens``.
+
+    Answers of different lengths cannot be compared: a server that counts its tokens must have written all of them, and
+    one that does not must say that it ended for their number.
+    """
     asked = time.perf_counter()
     lines = [pair async for pair in stream(url, {**body, "stream": True}, path)]
     ended = time.perf_counter()
-    pieces, finish = read(lines)
-    if finish != "length" or not pieces:
-        raise RuntimeError(f"expected {body['max_tokens']} tokens, but the answer ended with {finish!r}: {lines[-3:]}")
+    pieces, finish, tokens = read(lines)
+    wanted = body["max_tokens"]
+    if finish != "length" or not pieces or tokens not in (wanted, None):
+        raise RuntimeError(f"expected {wanted} tokens, but {tokens} came and the end was {finish!r}: {lines[-3:]}")
     words = "".join(piece for _, piece in pieces)
-    return Answer(asked, [moment for moment, _ in pieces], ended, body["max_tokens"], words)
+    return Answer(asked, [moment for moment, _ in pieces], ended, wanted, words)
 
 
-def read(lines: list[Line]) -> tuple[list[tuple[float, str]], str | None]:
-    """Return each piece of text with its moment, and why the answer ended. Raises RuntimeError for a failed stream."""
-    pieces, finish = [], None
+def read(lines: list[Line]) -> Stream:
+    """Return what stands in the lines of a stream. Raises RuntimeError for one that failed."""
+    pieces, finish, tokens = [], None, None
     for moment, line in lines:
         if not line.startswith(b"data: {"):
             continue
@@ -65,7 +78,8 @@ def read(lines: list[Line]) -> tuple[list[tuple[float, str]], str | None]:
             if piece := choice["delta"].get("content") if "delta" in choice else choice.get("text"):
                 pieces.append((moment, piece))
             finish = choice.get("finish_reason") or finish
-    return pieces, finish
+        tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+    return Stream(pieces, finish, tokens)
 
 
 async def stream(url: str, body: Body, path: str = CHAT) -> AsyncGenerator[Line, None]:
@@ -79,16 +93,15 @@ async def stream(url: str, body: Body, path: str = CHAT) -> AsyncGenerator[Line,
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
                 yield moment, line.rstrip(b"\r")
+        if rest:
+            yield time.perf_counter(), rest
     finally:
         writer.close()
 
 
-async def post(url: str, body: Body, path: str) -> float:
-    """Post a body and read the whole answer; return the seconds it took."""
-    began = time.perf_counter()
-    async for _ in stream(url, body, path):
-        pass
-    return time.perf_counter() - began
+async def post(url: str, body: Body, path: str) -> bytes:
+    """Post a body and return the whole answer."""
+    return b"".join([line async for _, line in stream(url, body, path)])
 
 
 async def _posted(url: str, body: Body, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,10 +1,9 @@
 """Pictures among the tokens of a sequence: where positions and tokens part, and where nothing may be cut."""
 
 from universal_core.continuous_batching import Cache, Held, Span
-from universal_gguf.generation.media import ids_of
 
-PICTURE = ids_of(b"a picture", 6)
-OTHER = ids_of(b"another", 6)
+PICTURE = [-7, -8, -9, -10, -11, -12]
+OTHER = [-17, -18, -19, -20, -21, -22]
 
 
 class Positions:
@@ -66,7 +65,10 @@ def test_what_follows_a_picture_is_cut_by_positions() -> None:
     assert cache.available == 64 - 8
 
 
-def test_ids_come_from_the_content() -> None:
-    assert ids_of(b"a picture", 6) == PICTURE != OTHER
-    assert all(-(2**31) <= token < 0 for token in PICTURE)
-    assert len({*ids_of(b"large", 1000)}) == 1000
+def test_a_picture_that_was_cut_off_counts_no_more() -> None:
+    cache = Cache(Positions(), 64, 1)
+    cache.keep(read(cache, [1, *PICTURE, 3, 4], Span(6, 2), 1))
+    held = cache.begin([1, 7, 8, 9, 10, 11, 12, 13])
+    cache.extend(held, [7, 8, 9, 10, 11, 12, 13])
+    assert held.spans == {}
+    assert held.position(8) == 8

@@ -1,0 +1,28 @@
+"""Every measurement by its name, with the function that does it."""
+
+import importlib
+from collections.abc import Callable
+
+from bench.comparison import Found
+from bench.setting import Setting
+
+MEASUREMENTS = {
+    "chat": "bench.chat:measure",
+    "embeddings": "bench.embeddings:measure",
+    "turns": "bench.turns:measure",
+    "engine": "bench.engine:measure",
+}
+
+
+def measurement(name: str) -> Callable[[Setting], Found]:
+    """Return what does a measurement. Raises ImportError where a library that it needs is not installed."""
+    module, _, function = MEASUREMENTS[name].partition(":")
+    found: Callable[[Setting], Found] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def about(name: str) -> str:
+    """Return the sentence that says what a measurement compares. Raises ImportError as ``measurement`` does."""
+    found = measurement(name)
+    words = found.__doc__ if not MEASUREMENTS[name].endswith(":measure") else importlib.import_module(found.__module__).__doc__
+    return (words or "").strip().splitlines()[0]

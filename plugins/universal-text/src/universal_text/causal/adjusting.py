@@ -1,0 +1,120 @@
+"""What bias, penalties and grammars make of logits, for many answers at once.
+
+Penalties touch the tokens that were seen and no others, so that they cost little at any size of the vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from universal_core.conversation import Sampling
+from universal_text.causal.counts import Counts
+
+_BITS = numpy.unpackbits(numpy.arange(256, dtype=numpy.uint8)[:, None], axis=1, bitorder="little")
+_ADDED = torch.from_numpy(numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32))
+_Tokens = Sequence[NDArray[numpy.int64]]
+
+
+class Adjustment:
+    """What one answer's settings change in its logits; it remembers what penalties need to know."""
+
+    def __init__(self, sampling: Sampling, prompt: list[int]) -> None:
+        self.sampling = sampling
+        self.seen = Counts(prompt if sampling.repetition_penalty != 1.0 else [])
+        self.written = Counts([])
+        self.bias = numpy.array([*sampling.logit_bias.values()], numpy.float32)
+        self.biased = numpy.array([*sampling.logit_bias], numpy.int64)
+        self.repeats = sampling.repetition_penalty != 1.0
+        self.counts = bool(sampling.presence_penalty or sampling.frequency_penalty)
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything is changed without a grammar."""
+        return bool(self.bias.size) or self.repeats or self.counts
+
+    def remember(self, token: int) -> None:
+        """Count a token that was written."""
+        if self.repeats:
+            self.seen.add(token)
+        if self.counts:
+            self.written.add(token)
+
+
+def adjust(logits: Tensor, adjustments: Sequence[Adjustment], masks: Sequence[bytes | None]) -> None:
+    """Change each row of ``[rows, vocabulary]`` logits in place: bias, penalties, then its mask, where it has them.
+
+    The logits are fp32 and contiguous.
+    """
+    _add_bias(logits, adjustments)
+    _penalise_repetition(logits, adjustments)
+    _penalise_presence(logits, adjustments)
+    rule_out(logits, masks)
+
+
+def _add_bias(logits: Tensor, adjustments: Sequence[Adjustment]) -> None:
+    places = _places(logits, [one.biased for one in adjustments])
+    if places.numel():
+        bias = torch.from_numpy(numpy.concatenate([one.bias for one in adjustments])).to(logits.device)
+        flat = logits.view(-1)
+        flat[places] = flat[places] + bias
+
+
+def _penalise_repetition(logits: Tensor, adjustments: Sequence[Adjustment]) -> None:
+    """Divide positive and multiply negative logits of tokens that were seen (https://arxiv.org/abs/1909.05858)."""
+    tokens = [_known(one.seen.tokens, logits) for one in adjustments]
+    places = _places(logits, tokens)
+    if places.numel():
+        penalty = _spread([one.sampling.repetition_penalty for one in adjustments], tokens).to(logits.device)
+        flat = logits.view(-1)
+        found = flat[places]
+        flat[places] = torch.where(found < 0, found * penalty, found / penalty)
+
+
+def _penalise_presence(logits: Tensor, adjustments: Sequence[Adjustment]) -> None:
+    tokens = [one.written.tokens for one in adjustments]
+    places = _places(logits, tokens)
+    if places.numel():
+        presence = _spread([one.sampling.presence_penalty for one in adjustments], tokens)
+        frequency = _spread([one.sampling.frequency_penalty for one in adjustments], tokens)
+        counts = torch.from_numpy(numpy.concatenate([one.written.counts for one in adjustments]))
+        flat = logits.view(-1)
+        flat[places] = flat[places] - presence.to(logits.device) - (frequency * counts).to(logits.device)
+
+
+def rule_out(logits: Tensor, masks: Sequence[bytes | None]) -> None:
+    """Set the logits of all tokens whose bit in the row's mask is not set, or for which there is none, to -inf.
+
+    A row without a mask stays as it is. The logits, ``[rows, vocabulary]``, are changed in place.
+    """
+    rows = [row for row, mask in enumerate(masks) if mask is not None]
+    if not rows:
+        return
+    size = logits.shape[-1]
+    bits = numpy.zeros((len(rows), -(-size // 8)), numpy.uint8)
+    for row, mask in zip(bits, (mask for mask in masks if mask is not None), strict=True):
+        found = numpy.frombuffer(mask, numpy.uint8)[: row.size]
+        row[: found.size] = found
+    # Looking up what each byte of the mask adds to eight logits is far quicker than a bit at a time.
+    table = _ADDED.to(logits.device)
+    added = torch.nn.functional.embedding(torch.from_numpy(bits).to(logits.device).int(), table)
+    for row, change in zip(rows, added.flatten(1)[:, :size], strict=True):
+        logits[row] += change
+
+
+def _known(tokens: NDArray[numpy.int64], logits: Tensor) -> NDArray[numpy.int64]:
+    """Leave out tokens that a model can read and never write: some have them for the places of pictures."""
+    return tokens[tokens < logits.shape[-1]]
+
+
+def _places(logits: Tensor, tokens: _Tokens) -> Tensor:
+    """Return where the rows' tokens stand in the flattened logits."""
+    places = numpy.concatenate([row * logits.shape[-1] + its for row, its in enumerate(tokens)])
+    return torch.from_numpy(places).to(logits.device)
+
+
+def _spread(values: list[float], tokens: _Tokens) -> Tensor:
+    """Return each row's value for each of its tokens."""
+    return torch.from_numpy(numpy.repeat(numpy.array(values, numpy.float32), [len(its) for its in tokens]))

@@ -1,0 +1,121 @@
+"""Whether a model can read many rows in one forward pass: found out by trying."""
+
+import inspect
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from universal_text.causal.attention import NAME, Unsupported
+from universal_text.causal.forward import Forward
+from universal_text.causal.step import Segment, Step
+from universal_text.causal.store import Store
+
+_LENGTHS = (9, 4, 6)
+# How far the logits of the two ways may be apart, as a share of their own spread. Wrong ones are apart by about 1;
+# rounding is not, though 16-bit numbers round coarsely and another expert of a mixture may win by a hair.
+_EXACT, _ROUGH = 1e-3, 0.3
+# Frequencies that depend on the longest text at hand would depend on the neighbours in a step.
+_ROPE_BY_LENGTH = frozenset(("dynamic", "longrope"))
+
+
+def bytes_per_token(model: Any) -> int:
+    """Give a model the attention of this package; return what a token takes in its key-value store.
+
+    Raises Unsupported, with the reason, for a model that must read its rows one by one; it is left as it was.
+    """
+    text = model.config.get_text_config()
+    _check_kind(model, text)
+    usual = text._attn_implementation
+    expected = [_alone(model, row) for row in _rows(text.vocab_size)]
+    try:
+        model.set_attn_implementation(NAME)
+        return _try(model, text, expected)
+    except Unsupported:
+        model.set_attn_implementation(usual)
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        model.set_attn_implementation(usual)
+        raise Unsupported(f"it cannot be run with another attention ({type(error).__name__}: {error})") from error
+
+
+def _check_kind(model: Any, text: Any) -> None:
+    """Refuse what is known to be otherwise before anything is run."""
+    if getattr(model, "_is_stateful", False):
+        raise Unsupported("it has layers with a recurrent state")
+    if not getattr(model, "_supports_attention_backend", False):
+        raise Unsupported("it has an attention of its own")
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        raise Unsupported("it takes no positions")
+    if _ropes(text) & _ROPE_BY_LENGTH:
+        raise Unsupported("its positions depend on how long a text is")
+
+
+def _ropes(text: Any) -> set[str]:
+    """Return the kinds of rotary positions that a model has: one for all layers, or one for each kind of layers."""
+    told = getattr(text, "rope_parameters", None) or {}
+    each = [told, *(inner for inner in told.values() if isinstance(inner, dict))]
+    return {str(one["rope_type"]) for one in each if one.get("rope_type")}
+
+
+def _try(model: Any, text: Any, expected: list[Tensor]) -> int:
+    """Read three texts beside one another: all but the last token of each, then, beside the last of these, one more."""
+    rows = _rows(text.vocab_size)
+    store, forward = Store(sum(_LENGTHS)), Forward(model)
+    first = _step(store, forward, [row[:-1] for row in rows], [0] * len(rows))
+    second = _step(store, forward, [row[-1:] for row in rows], [len(row) - 1 for row in rows])
+    _check_layers(text, first[1])
+    for want, found in zip(expected, second[0], strict=True):
+        _check_equal(want, found)
+    return store.bytes_per_token
+
+
+def _step(store: Store, forward: Forward, rows: list[list[int]], read: list[int]) -> tuple[Tensor, Step]:
+    for number, row in enumerate(rows):
+        store.fit(number, read[number] + len(row))
+    places = [0, *itertools.accumulate(map(len, rows))]
+    segments = [
+        Segment(places[number], len(row), store.start(number), read[number] + len(row))
+        for number, row in enumerate(rows)
+    ]
+    step = Step(store, segments, together=False)
+    return forward(step, [token for row in rows for token in row], [place - 1 for place in places[1:]]), step
+
+
+def _check_layers(text: Any, step: Step) -> None:
+    """Refuse a model some of whose layers do not attend, or look back otherwise than its configuration says."""
+    if len(step.windows) != text.num_hidden_layers:
+        raise Unsupported(
+            f"{len(step.windows)} of its {text.num_hidden_layers} layers have keys and values of their own"
+        )
+    kinds = getattr(text, "layer_types", None) or []
+    if unknown := set(kinds) - {"full_attention", "sliding_attention"}:
+        raise Unsupported(f"it has layers of the kind {', '.join(sorted(unknown))}")
+    window = getattr(text, "sliding_window", None) if getattr(text, "use_sliding_window", True) else None
+    sliding = [layer for layer, kind in enumerate(kinds) if kind == "sliding_attention"]
+    if kinds and {layer for layer, seen in step.windows.items() if seen} != set(sliding):
+        raise Unsupported("its layers do not tell how far they look back")
+    if not kinds and window and not any(step.windows.values()):
+        raise Unsupported("its layers do not tell how far they look back")
+
+
+def _check_equal(want: Tensor, found: Tensor) -> None:
+    limit = _EXACT if want.dtype == torch.float32 else _ROUGH
+    want, found = want.float(), found.float()
+    apart = float((want - found).norm() / (want - want.mean()).norm().clamp(min=1e-6))
+    if not apart <= limit:
+        raise Unsupported(f"beside others its logits come out otherwise, by {apart:.2g} of their spread")
+
+
+@torch.inference_mode()
+def _alone(model: Any, row: list[int]) -> Tensor:
+    """Return the logits after the last token of a text that is read by itself."""
+    logits: Tensor = model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -1]
+    return logits
+
+
+def _rows(vocabulary: int) -> list[list[int]]:
+    """Return some texts of tokens from all over the vocabulary."""
+    numbers = itertools.count(1)
+    return [[next(numbers) * 7919 % vocabulary for _ in range(length)] for length in _LENGTHS]

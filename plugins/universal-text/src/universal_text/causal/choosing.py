@@ -1,0 +1,150 @@
+"""The tokens of many rows, each chosen by settings of its own: rows that need the same are one tensor."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from universal_core.conversation import Choice, Sampling
+from universal_text.causal.adjusting import Adjustment, adjust
+from universal_text.causal.drawing import Draws, best, draw_filtered, draw_open, draw_whole, total
+from universal_text.causal.likelihood import described, likelihoods
+
+_HEAD = 256
+_Item = TypeVar("_Item")
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a row is chosen by: settings and what came before, what a grammar allows, and the number to draw by."""
+
+    adjustment: Adjustment
+    mask: bytes | None
+    number: float
+
+    @property
+    def sampling(self) -> Sampling:
+        """The settings."""
+        return self.adjustment.sampling
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether logits are changed before anything else."""
+        return self.mask is not None or self.adjustment.needed
+
+
+def choose(logits: Tensor, wants: Sequence[Want], count: int = _HEAD) -> list[Choice]:
+    """Return what is chosen from each row of raw ``[rows, vocabulary]`` logits, which are left as they are.
+
+    Filters look at the ``count`` best tokens of a row first, and at all of them where these do not settle it.
+    """
+    tokens, sure = _tokens(logits, wants, count)
+    reports = [
+        (rows, likelihoods(rows_of(logits, rows), rows_of(tokens, rows), alternatives))
+        for alternatives, rows in _alike(want.sampling.logprobs for want in wants)
+        if alternatives is not None
+    ]
+    numbers = iter(torch.cat([part.double().flatten() for part in (tokens, sure, *(its for _, its in reports))]).tolist())
+    choices = [Choice(int(token)) for token in islice(numbers, len(wants))]
+    unsure = [row for row, certain in enumerate(islice(numbers, len(wants))) if not certain]
+    for rows, report in reports:
+        for row in rows:
+            choices[row] = described(choices[row].token, [*islice(numbers, report.shape[1])])
+    if unsure:
+        again = choose(rows_of(logits, unsure), [wants[row] for row in unsure], logits.shape[-1])
+        for row, choice in zip(unsure, again, strict=True):
+            choices[row] = choice
+    return choices
+
+
+def _tokens(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, Tensor]:
+    """Return each row's token, and whether it is sure."""
+    order: list[int] = []
+    parts: list[tuple[Tensor, Tensor]] = []
+    for adjusts, rows in _alike(want.adjusts for want in wants):
+        its = [wants[row] for row in rows]
+        source = _adjusted(rows_of(logits, rows), its) if adjusts else rows_of(logits, rows)
+        for way, places in _alike(_way(want, logits.shape[-1]) for want in its):
+            order += [rows[place] for place in places]
+            parts.append(way(rows_of(source, places), [its[place] for place in places], count))
+    tokens, sure = (torch.cat(found) for found in zip(*parts, strict=True))
+    places = [order.index(row) for row in range(len(wants))]
+    return rows_of(tokens, places), rows_of(sure, places)
+
+
+def _adjusted(logits: Tensor, wants: Sequence[Want]) -> Tensor:
+    changed = logits.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    adjust(changed, [want.adjustment for want in wants], [want.mask for want in wants])
+    return changed
+
+
+_Way = Callable[[Tensor, Sequence[Want], int], tuple[Tensor, Tensor]]
+
+
+def _way(want: Want, size: int) -> _Way:
+    sampling = want.sampling
+    if sampling.greedy:
+        return _take_best
+    if _top_k(want, size) or sampling.top_p < 1.0 or sampling.min_p > 0.0:
+        return _filter
+    return _draw
+
+
+def _take_best(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, Tensor]:
+    return best(logits), _surely(logits)
+
+
+def _draw(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, Tensor]:
+    return draw_open(logits, _draws(logits, wants)), _surely(logits)
+
+
+def _filter(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, Tensor]:
+    draws = _draws(logits, wants)
+    totals = torch.ones_like(draws.number)
+    size = logits.shape[-1]
+    shared = [row for row, want in enumerate(wants) if want.sampling.top_p < 1.0 and not _top_k(want, size)]
+    if shared:
+        totals[shared] = total(rows_of(logits, shared), rows_of(draws.temperature, shared))
+    if count < size:
+        return draw_filtered(logits, draws, totals, count)
+    return draw_whole(logits, draws, totals), _surely(logits)
+
+
+def _surely(logits: Tensor) -> Tensor:
+    return torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+
+
+def _draws(logits: Tensor, wants: Sequence[Want]) -> Draws:
+    numbers = [_parameters(want, logits.shape[-1]) for want in wants]
+    temperature, top_k, top_p, min_p, number = torch.tensor(numbers, dtype=torch.float64).to(logits.device).split(1, -1)
+    return Draws(temperature.float(), top_k.long(), top_p, min_p, number)
+
+
+def _parameters(want: Want, size: int) -> tuple[float, ...]:
+    sampling = want.sampling
+    top_p = sampling.top_p if sampling.top_p < 1.0 else float("inf")
+    return sampling.temperature, _top_k(want, size), top_p, sampling.min_p, want.number
+
+
+def _top_k(want: Want, size: int) -> int:
+    """Return how many tokens top_k keeps, 0 where that is all."""
+    return want.sampling.top_k if want.sampling.top_k < size else 0
+
+
+def rows_of(values: Tensor, rows: Sequence[int]) -> Tensor:
+    """Return the rows of a tensor, as a view where they follow one another: copying a row of logits takes a while."""
+    if rows and [*rows] == [*range(rows[0], rows[0] + len(rows))]:
+        return values[rows[0] : rows[0] + len(rows)]
+    return values[torch.tensor(rows, device=values.device)]
+
+
+def _alike(keys: Iterable[_Key]) -> list[tuple[_Key, list[int]]]:
+    """Return the different keys with the places where each stands."""
+    places: dict[_Key, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    return list(places.items())

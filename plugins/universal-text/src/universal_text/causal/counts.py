@@ -1,0 +1,35 @@
+"""The different tokens that were seen, and how often."""
+
+from array import array
+
+import numpy
+from numpy.typing import NDArray
+
+
+class Counts:
+    """The different tokens that were seen, and how often; adding one costs the same at any length."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self._places: dict[int, int] = {}
+        self._tokens = array("q")
+        self._counts = array("f")
+        for token in tokens:
+            self.add(token)
+
+    def add(self, token: int) -> None:
+        """Count a token."""
+        place = self._places.setdefault(token, len(self._tokens))
+        if place == len(self._tokens):
+            self._tokens.append(token)
+            self._counts.append(0)
+        self._counts[place] += 1
+
+    @property
+    def tokens(self) -> NDArray[numpy.int64]:
+        """The tokens that were seen, each once."""
+        return numpy.array(self._tokens, numpy.int64)
+
+    @property
+    def counts(self) -> NDArray[numpy.float32]:
+        """How often each of them was seen."""
+        return numpy.array(self._counts, numpy.float32)

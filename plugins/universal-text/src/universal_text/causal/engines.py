@@ -1,0 +1,91 @@
+"""The engine of a model: one that reads all rows of a step together where the model can, else one by one."""
+
+import logging
+from typing import Any, NamedTuple
+
+from universal_core import available_memory
+from universal_core.continuous_batching import Cache, Pace, Turns
+from universal_core.conversation import Engine
+from universal_text.causal.adapters import Adapters
+from universal_text.causal.attention import Unsupported
+from universal_text.causal.check import bytes_per_token
+from universal_text.causal.inputs import Inputs
+from universal_text.causal.runner import BatchRunner
+from universal_text.causal.scheduler import Scheduler
+from universal_text.causal.solo import SoloRunner
+from universal_text.causal.store import Store
+from universal_text.claims import TOKENS_PER_SLOT
+from universal_text.options import CausalOptions
+
+log = logging.getLogger(__name__)
+
+_WHOLE = 2**62
+# The logits after that many tokens of 150,000 take 39 MB in bfloat16.
+_MOST_SCORED = 128
+
+
+class Running(NamedTuple):
+    """An engine; whether it reads rows together, and how many tokens prompt and answer may have."""
+
+    engine: Engine
+    batches: bool
+    context: int
+
+
+def engine_of(
+    model: Any, options: CausalOptions, adapters: Adapters, context: int, inputs: Inputs | None = None
+) -> Running:
+    """Return the engine for a model that knows ``context`` positions.
+
+    One that reads more than tokens has ``inputs``, and reads its rows one by one.
+    """
+    if inputs is None:
+        try:
+            return _batching(model, options, adapters, context, bytes_per_token(model))
+        except Unsupported as reason:
+            log.info("the answers of a step are computed one by one: %s", reason)
+    return _solo(model, options, adapters, context, inputs)
+
+
+def _batching(model: Any, options: CausalOptions, adapters: Adapters, context: int, size: int) -> Running:
+    cells = cells_for(options, context, _affordable(model, size))
+    slots = options.slots
+    store = Store(cells)
+    # Beside those that run as many are kept, for what begins alike.
+    cache = Cache(store, cells, 2 * slots, shares=False)
+    pace = Pace(options.prefill_chunk)
+    runner = BatchRunner(model, store, cache, pace, adapters)
+    turns = Turns(
+        cache,
+        pace,
+        slots=slots,
+        size=slots + options.prefill_chunk,
+        quick=options.prefill_chunk,
+        scored=min(options.prefill_chunk, _MOST_SCORED),
+    )
+    log.info("the answers of a step are computed together, with room for %d tokens in all", cells)
+    return Running(Engine(runner, turns), True, min(context, cells))
+
+
+def _solo(model: Any, options: CausalOptions, adapters: Adapters, context: int, inputs: Inputs | None) -> Running:
+    runner = SoloRunner(model, inputs, adapters)
+    chunk = _WHOLE if runner.reads_whole_prompts else options.prefill_chunk
+    return Running(Engine(runner, Scheduler(options.slots, chunk)), False, context)
+
+
+def cells_for(options: CausalOptions, context: int, affordable: int) -> int:
+    """Return how many tokens all answers may have together in the key-value store.
+
+    That is what was set aside for them before the model was loaded, and more where a single answer can be longer than
+    that and there is memory for it.
+    """
+    if options.cache_tokens is not None:
+        return options.cache_tokens
+    reserved = options.slots * min(TOKENS_PER_SLOT, context)
+    return max(reserved, min(context, affordable))
+
+
+def _affordable(model: Any, size: int) -> int:
+    """Return how many tokens half of the memory that is left takes."""
+    device = model.device
+    return available_memory(str(device) if device.type == "cuda" else "cpu") // 2 // max(size, 1)

@@ -1,0 +1,136 @@
+"""The rows of one forward pass, and what each of their tokens looks at."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from universal_text.causal.store import Layer, Store
+
+
+class Segment(NamedTuple):
+    """A row's share of a step: ``count`` tokens from ``place`` on, the last of ``length`` in the cells from ``start`` on."""
+
+    place: int
+    count: int
+    start: int
+    length: int
+
+
+class Attention(NamedTuple):
+    """What a layer wants: its scale, how far back it looks, what it caps its scores at, and one more score a head."""
+
+    scale: float
+    window: int | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
+
+    def __call__(self, query: Tensor, kept: Layer, mask: Tensor | None, sinks: Tensor | None) -> Tensor:
+        """Return what queries ``[batch, heads, tokens, size]`` find; a head of keys and values may be for several.
+
+        ``mask`` is true where a token is looked at, ``[..., tokens, keys]``. ``sinks`` can be added to the scores.
+        """
+        if self.softcap is None and sinks is None:
+            keys, values = (part.expand(-1, query.shape[1], -1, -1) for part in kept)
+            return scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=self.scale)
+        scores = (query @ kept.keys.transpose(-1, -2)).float() * self.scale
+        if self.softcap is not None:
+            scores = torch.tanh(scores / self.softcap) * self.softcap
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        if sinks is not None:
+            scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
+        weights = scores.softmax(-1)[..., : kept.keys.shape[-2]]
+        return weights.to(query.dtype) @ kept.values
+
+
+class Step:
+    """What attention must know of the rows of a forward pass; ``abandoned`` ends it before its next layer.
+
+    With ``together`` the rows of one token look at once, at copies of their keys and values laid side by side: a
+    graphics card wants few large operations. Else each looks at its cells where they are, which a processor does in
+    half the time. ``windows`` notes how far back each layer looked.
+    """
+
+    def __init__(self, store: Store, segments: list[Segment], *, together: bool) -> None:
+        self.store = store
+        self.abandoned = False
+        self.windows: dict[int, int | None] = {}
+        self._segments = segments
+        self._together = [one for one in segments if one.count == 1] if together else []
+        self._apart = [one for one in segments if one.count > 1] if together else segments
+        # What all layers need alike; those of a model may be on several devices.
+        self._made: dict[Hashable, Any] = {}
+
+    def positions(self, device: torch.device) -> Tensor:
+        """Return the position of each token in its sequence, ``[tokens]``."""
+        return torch.cat([torch.arange(one.length - one.count, one.length) for one in self._segments]).to(device)
+
+    def cells(self, device: torch.device) -> Tensor:
+        """Return the cell of each token, ``[tokens]``."""
+        return self._once(("cells", device), self._cells)
+
+    def attend(self, kept: Layer, query: Tensor, attention: Attention) -> Tensor:
+        """Return ``[tokens, heads, value size]`` for a query ``[heads, tokens, size]``."""
+        heads, tokens, size = query.shape
+        shared = kept.keys.shape[0]
+        # The heads of a group share their keys and values: [shared, group, tokens, size].
+        groups = query.view(shared, heads // shared, tokens, size)
+        found = query.new_empty(tokens, heads, kept.values.shape[-1])
+        if self._together:
+            places = [one.place for one in self._together]
+            found[places] = self._attend_together(kept, groups[:, :, places], attention).flatten(1, 2)
+        for one in self._apart:
+            part = slice(one.place, one.place + one.count)
+            attended = self._attend_one(kept, groups[:, :, part], one, attention)
+            found[part] = attended.flatten(0, 1).transpose(0, 1)
+        return found
+
+    def _attend_one(self, kept: Layer, groups: Tensor, one: Segment, attention: Attention) -> Tensor:
+        """Return ``[shared, group, tokens, value size]`` for one row."""
+        window = attention.window
+        seen = one.length if window is None else min(one.length, window + one.count - 1)
+        end = one.start + one.length
+        mine = Layer(kept.keys[:, None, end - seen : end], kept.values[:, None, end - seen : end])
+        sinks = None if attention.sinks is None else attention.sinks.view(groups.shape[0], -1, 1, 1)
+        if one.count > 1:
+            shape = (one.count, seen, window)
+            mask = self._once(("mask", shape, groups.device), lambda device: _mask(*shape, device))
+            return attention(groups, mine, mask, sinks)
+        # As so many tokens of one head, the heads of a group read their keys once.
+        folded = attention(groups.transpose(1, 2), mine, None, None if sinks is None else sinks.transpose(1, 2))
+        return folded.transpose(1, 2)
+
+    def _attend_together(self, kept: Layer, groups: Tensor, attention: Attention) -> Tensor:
+        """Return ``[rows, shared, group, value size]`` for the rows of one token."""
+        window = attention.window
+        cells, mask = self._once(("table", window, groups.device), lambda device: self._table(window, device))
+        copies = Layer(*(part[:, cells].transpose(0, 1) for part in kept))
+        sinks = None if attention.sinks is None else attention.sinks.view(1, groups.shape[0], -1, 1)
+        return attention(groups.permute(2, 0, 1, 3), copies, mask, sinks)
+
+    def _cells(self, device: torch.device) -> Tensor:
+        ends = ((one.start + one.length, one.count) for one in self._segments)
+        return torch.cat([torch.arange(end - count, end) for end, count in ends]).to(device)
+
+    def _table(self, window: int | None, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the cells that each row of one token looks at, ``[rows, most]``, and which of them are its own."""
+        ends = torch.tensor([one.start + one.length for one in self._together])[:, None]
+        seen = torch.tensor([min(one.length, window or one.length) for one in self._together])[:, None]
+        offsets = torch.arange(int(seen.max()))
+        there = offsets < seen
+        return torch.where(there, ends - seen + offsets, 0).to(device), there[:, None, None].to(device)
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[torch.device], Any]) -> Any:
+        """Return what is made for a device, the last part of the key, when first asked for."""
+        if key not in self._made:
+            self._made[key] = make(key[-1])
+        return self._made[key]
+
+
+def _mask(count: int, seen: int, window: int | None, device: torch.device) -> Tensor:
+    """Return ``[count, seen]``: which of the last ``seen`` tokens each of the last ``count`` looks at."""
+    back = torch.arange(seen - count, seen, device=device)[:, None] - torch.arange(seen, device=device)
+    return (back >= 0) & (back < (window or seen))
