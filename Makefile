@@ -28,9 +28,9 @@ docs: ## Check the documentation
 	@scripts/environment.sh test
 	.venv/bin/pytest tests/docs
 
-bench: ## Measure the speed
+bench: ## Measure the speed, of everything or of MEASUREMENTS
 	@scripts/environment.sh test
-	@set -e; for script in bench/*.py bench/*/__main__.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+	.venv/bin/python -m bench $(MEASUREMENTS)
 
 clean: ## Remove the environments and everything generated
 	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache build dist plugins/*/dist

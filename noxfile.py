@@ -65,8 +65,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the speed, with every script or those that are named."""
+    """Measure the speed: everything, or what is named: ``nox -s bench -- chat embeddings``."""
     install_projects(session)
     install(session, "test")
-    for script in session.posargs or sorted(map(str, Path("bench").glob("*.py"))):
-        session.run("python", script)
+    session.run("python", "-m", "bench", *session.posargs)

@@ -15,7 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+# Read by libraries when they are imported.
+os.environ.update(HF_HUB_OFFLINE="1", TQDM_DISABLE="1")
 
 from bench import drawing, preparing, results
 from bench.comparison import Found

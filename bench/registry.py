@@ -11,6 +11,14 @@ MEASUREMENTS = {
     "embeddings": "bench.embeddings:measure",
     "turns": "bench.turns:measure",
     "engine": "bench.engine:measure",
+    "pair": "bench.pair:measure",
+    "startup": "bench.startup:measure",
+    "hop": "bench.hop:measure",
+    "structured": "bench.structured:measure",
+    "vision": "bench.vision:measure",
+    "images": "bench.images:measure",
+    "speech-to-text": "bench.speech_to_text:measure",
+    "text-to-speech": "bench.text_to_speech:measure",
 }
 
 
@@ -24,5 +32,6 @@ def measurement(name: str) -> Callable[[Setting], Found]:
 def about(name: str) -> str:
     """Return the sentence that says what a measurement compares. Raises ImportError as ``measurement`` does."""
     found = measurement(name)
-    words = found.__doc__ if not MEASUREMENTS[name].endswith(":measure") else importlib.import_module(found.__module__).__doc__
+    plain = MEASUREMENTS[name].endswith(":measure")
+    words = importlib.import_module(found.__module__).__doc__ if plain else found.__doc__
     return (words or "").strip().splitlines()[0]

@@ -11,7 +11,8 @@ PAGE_HEADINGS = ("case", "quantity", "contender", "median (lowest to highest)", 
 def table(found: Mapping[str, Found]) -> str:
     """Return everything in one table of plain text: a block of rows for each measurement, a row for each contender."""
     blocks = {name: [row for each in result.comparisons for row in rows(each)] for name, result in found.items()}
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *(row for b in blocks.values() for row in b))]
+    everything = [HEADINGS, *(row for block in blocks.values() for row in block)]
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
     lines = [_line(HEADINGS, widths)]
     for name, block in blocks.items():
         lines += ["", f"{name}: {found[name].about}", *(f"  {note}" for note in found[name].notes)]
@@ -36,7 +37,8 @@ def rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         is_first = name == comparison.first
         goal = wanted.get(None if is_first else name)
         found = "" if is_first else number(ratio(own, samples))
-        yield comparison.case, comparison.quantity, name, spread(samples, comparison.unit), found, said(comparison, goal)
+        shown = spread(samples, comparison.unit)
+        yield comparison.case, comparison.quantity, name, shown, found, said(comparison, goal)
 
 
 def said(comparison: Comparison, goal: Goal | None) -> str:

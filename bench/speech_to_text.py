@@ -1,38 +1,49 @@
-"""Real-time factor of /v1/audio/transcriptions against faster-whisper called directly, on the same recording.
-
-    python bench/speech_to_text.py [--seconds 240] [--rounds 3] [--clients 4] [--threads N] [--compute-type int8]
+"""Seconds that /v1/audio/transcriptions takes, beside faster-whisper called directly on the same recording.
 
 The weights are random, in the shape of whisper-base, so every window is written to the last token: slower than speech
 would be, alike for all. The server's figures include HTTP, the worker's hop, decoding and cutting; the library decodes
 and cuts too. The contenders take turns within each round; read the ratios.
 """
 
-import argparse
 import io
 import logging
-import os
-import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-os.environ["HF_HUB_OFFLINE"] = "1"
+from typing import NamedTuple
 
 import httpx
 import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-from server import running_server
+from bench.comparison import Comparison, Found, Samples
+from bench.rounds import in_turns
+from bench.servers import Options, universal
+from bench.setting import Setting
 from tiny.sounds import recording, silence, voice
 from tiny.speech import convert_whisper, make_whisper
 
 BASE = {"width": 512, "layers": 6, "heads": 8, "text_tokens": 50256}
-BATCH = 8
+BATCHES = {"batched": 8, "single": 1}
+"""Windows that are computed at a time, by the name of the model that does so."""
+
+SHORT = 25.0
+"""Seconds that each of several clients has."""
+
 Contender = Callable[[bytes], float]
+
+
+class Sizes(NamedTuple):
+    """Seconds of speech, clients at once with a short recording each, and the number format."""
+
+    seconds: float = 240.0
+    clients: int = 4
+    compute_type: str = "int8"
+
+
+QUICK = Sizes(seconds=12.0, clients=2)
 
 
 def speech(seconds: float) -> bytes:
@@ -43,9 +54,11 @@ def speech(seconds: float) -> bytes:
     return recording(np.concatenate(sentences)[: int(seconds * 16000)], "mp3")
 
 
-def library(folder: Path, arguments: argparse.Namespace, batch_size: int) -> Contender:
+def library(folder: Path, sizes: Sizes, setting: Setting, batch_size: int) -> Contender:
     """Return what measures the library's own batched pipeline."""
-    model = WhisperModel(str(folder), device="cpu", compute_type=arguments.compute_type, cpu_threads=arguments.threads)
+    model = WhisperModel(
+        str(folder), device=setting.device, compute_type=sizes.compute_type, cpu_threads=setting.threads
+    )
     pipeline = BatchedInferencePipeline(model)
 
     def run(data: bytes) -> float:
@@ -72,17 +85,6 @@ def server(client: httpx.Client, model: str) -> Contender:
     return run
 
 
-def in_turns(contenders: dict[str, Contender], data: bytes, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each contender in each round; one more round comes first, to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 1):
-        for name, run in contenders.items():
-            found = run(data)
-            if turn:
-                seconds[name].append(found)
-    return seconds
-
-
 def together(run: Contender, data: bytes, clients: int) -> float:
     """Return the seconds until several clients at once are all answered."""
     began = time.perf_counter()
@@ -91,65 +93,37 @@ def together(run: Contender, data: bytes, clients: int) -> float:
     return time.perf_counter() - began
 
 
-def configuration(folder: Path, arguments: argparse.Namespace) -> str:
-    """Return a configuration with the model twice: windows computed together, and one by one."""
-    options = (
-        f'device = "cpu", compute_type = "{arguments.compute_type}", threads = {arguments.threads}, beam_size = 1, '
-        "temperature_fallback = false"
-    )
-    return "".join(
-        f'[model.{name}]\nmodel = "{folder}"\noptions = {{{options}, batch_size = {size}}}\n'
-        for name, size in (("batched", BATCH), ("single", 1))
-    )
-
-
-def main() -> None:
-    """Measure in turns, and print medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=240.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--compute-type", default="int8")
-    arguments = parser.parse_args()
+def measure(setting: Setting) -> Found:
+    """Compare the server with the library, and several clients at once with one after the other."""
     logging.disable(logging.WARNING)
+    sizes = setting.sizes(Sizes(), QUICK)
+    options: Options = {
+        "device": setting.device,
+        "compute_type": sizes.compute_type,
+        "threads": setting.threads,
+        "beam_size": 1,
+        "temperature_fallback": False,
+    }
     with tempfile.TemporaryDirectory() as place:
         folder = convert_whisper(make_whisper(Path(place) / "source", **BASE), Path(place) / "model")
-        settings = Path(place) / "universal.toml"
-        settings.write_text(configuration(folder, arguments))
-        with (
-            running_server("--config", str(settings), env={"OMP_NUM_THREADS": ""}) as running,
-            httpx.Client(base_url=running.url, timeout=3600) as client,
-        ):
-            measure(client, folder, arguments)
+        models = {name: (folder, {**options, "batch_size": batch}) for name, batch in BATCHES.items()}
+        with universal(models) as running, httpx.Client(base_url=running.url, timeout=3600) as client:
+            found = [*_recordings(client, folder, sizes, setting), *_together(client, sizes, setting)]
+    return Found(f"whisper-base's shape, {sizes.compute_type}, {sizes.seconds:g} s of speech", found)
 
 
-def measure(client: httpx.Client, folder: Path, arguments: argparse.Namespace) -> None:
-    """Compare the server with the library, and several clients at once with one after the other."""
-    data = speech(arguments.seconds)
-    contenders = {
-        f"library, {BATCH} windows at a time": library(folder, arguments, BATCH),
-        f"server, {BATCH} windows at a time": server(client, "batched"),
-        "library, one window at a time": library(folder, arguments, 1),
-        "server, one window at a time": server(client, "single"),
-    }
-    print(f"{arguments.seconds:g} s of speech, {arguments.compute_type}, {arguments.threads} threads")
-    seconds = in_turns(contenders, data, arguments.rounds)
-    for name, values in seconds.items():
-        peer = seconds[name.replace("server", "library")]
-        ratio = statistics.median(own / other for own, other in zip(values, peer, strict=True))
-        median = statistics.median(values)
-        print(f"{name:<36} {median:8.2f} s   real-time factor {median / arguments.seconds:.4f}   {ratio:6.3f}")
-    short = speech(25.0)
-    for name, model in ((f"{BATCH} windows at a time", "batched"), ("one window at a time", "single")):
-        run = server(client, model)
-        one = statistics.median(run(short) for _ in range(arguments.rounds))
-        all_of_them = statistics.median(together(run, short, arguments.clients) for _ in range(arguments.rounds))
-        print(
-            f"{arguments.clients} clients with 25 s each, {name}: {all_of_them:.2f} s, "
-            f"one after the other {one * arguments.clients:.2f} s"
-        )
+def _recordings(client: httpx.Client, folder: Path, sizes: Sizes, setting: Setting) -> Iterator[Comparison]:
+    data = speech(sizes.seconds)
+    for model, batch in BATCHES.items():
+        contenders = {"server": server(client, model), "library": library(folder, sizes, setting, batch)}
+        runs = {name: lambda run=run: run(data) for name, run in contenders.items()}
+        yield Comparison(f"{batch} windows at a time", "time", "s", in_turns(runs, setting.rounds))
 
 
-if __name__ == "__main__":
-    main()
+def _together(client: httpx.Client, sizes: Sizes, setting: Setting) -> Iterator[Comparison]:
+    data = speech(min(SHORT, sizes.seconds))
+    for model, batch in BATCHES.items():
+        run, samples = server(client, model), Samples()
+        samples["at once"] = [together(run, data, sizes.clients) for _ in range(setting.rounds)]
+        samples["one after the other"] = [sizes.clients * run(data) for _ in range(setting.rounds)]
+        yield Comparison(f"{sizes.clients} clients, {batch} windows at a time", "time", "s", samples)

@@ -1,38 +1,26 @@
 """How soon the server answers, how small it is, and how soon a model's process is there.
 
-    python bench/startup.py [--rounds 5]
-
 Every plugin that is installed takes part. Models are the echo backend's, so that only the process counts.
 """
 
-import argparse
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-import httpx
-
+from bench.comparison import Comparison, Found, Goal
+from bench.servers import OURS, free_port
+from bench.setting import Setting
 from installed import on_path, write_distribution
 from server import running_server
 
 ATTEMPTS = 2000
 PAUSE = 0.005
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def health(port: int) -> bool:
@@ -73,21 +61,22 @@ def workers() -> list[float]:
         return took
 
 
-def main() -> None:
-    """Run the rounds and print their medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    found = [start() for _ in range(rounds)]
-    print(f"process start to the first 200 of /health  {statistics.median(seconds for seconds, _ in found):6.3f} s")
-    print(f"resident memory then                       {statistics.median(size for _, size in found):6.1f} MB")
+def measure(setting: Setting) -> Found:
+    """Start servers, and models of one kind in each of them."""
+    found = [start() for _ in range(setting.rounds)]
     with tempfile.TemporaryDirectory() as folder:
         write_distribution(Path(folder), "echo", "universal_core.testing.echo")
         with on_path(Path(folder)):
-            loads = [workers() for _ in range(rounds)]
-    for name, times in zip(("first", "second", "third"), zip(*loads, strict=True), strict=True):
-        print(f"{name} worker of a kind ready".ljust(42), f"{statistics.median(times):6.3f} s")
+            loads = [workers() for _ in range(setting.rounds)]
+    comparisons = [
+        _one("the server", "first 200 of /health", "s", [seconds for seconds, _ in found], most=0.5),
+        _one("the server", "resident memory then", "MB", [size for _, size in found], most=80),
+    ]
+    for place, most in enumerate((None, 0.05, None)):
+        case = f"{('first', 'second', 'third')[place]} worker of a kind"
+        comparisons.append(_one(case, "ready", "s", [times[place] for times in loads], most=most))
+    return Found("every plugin installed, models that compute nothing", comparisons)
 
 
-if __name__ == "__main__":
-    main()
+def _one(case: str, quantity: str, unit: str, values: list[float], most: float | None) -> Comparison:
+    return Comparison(case, quantity, unit, {OURS: values}, (Goal(most=most),) if most else ())

@@ -1,30 +1,25 @@
-"""What a form costs: the time per token of answers in a form beside that of free ones, by the same model, as ratios.
+"""What a form costs: the time per token of answers in a form beside that of free ones, by the same model.
 
-    python bench/structured.py [--rounds 5] [--tokens 64] [--layers 8] [--hidden 512] [--vocabulary 151936]
-
-Goal: at most 1.05 with every form, for one answer and for several at once, in both backends. The weights are random,
-which is the hardest case: what a random model wants to say is never what the form allows. Greedy, the cheapest way of
+It should be at most 1.05 with every form, for one answer and for several at once, in both backends. The weights are
+random, the hardest case: what a random model wants to say is never what the form allows. Greedy, the cheapest way of
 sampling, so that nothing hides what the form costs; no answer ends before its last token.
 """
 
-import argparse
 import asyncio
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).parent / "llama"))
-
+from bench.comparison import Comparison, Found, Goal, Samples
+from bench.models import tokenizer_of
+from bench.rounds import turns
+from bench.setting import Setting
 from tiny.folder import info_of
 from tiny.gguf import make_gguf_from_transformers, quantize
-from universal_core import CompletionRequest, Finish, ResponseFormat, Usage, usable_cores
-from vocabulary import END, SPECIAL, byte_level
+from universal_core import CompletionRequest, Finish, ResponseFormat, Usage
 
 GOAL = 1.05
 CLIENTS = (1, 4)
@@ -50,18 +45,24 @@ FORMS = {
 }
 
 
+class Sizes(NamedTuple):
+    """Tokens of an answer, and the shape of the model."""
+
+    tokens: int = 64
+    layers: int = 8
+    hidden: int = 512
+    vocabulary: int = 151936
+
+
+QUICK = Sizes(4, 1, 128, 24000)
+
+
 def make(folder: Path, layers: int, hidden: int, size: int) -> Path:
     """Write a Qwen3 of this shape, with a vocabulary as large as real ones."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokens, merges = byte_level(size)
-    names = {token: place for place, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocab=names, merges=[tuple(merge.split(" ")) for merge in merges]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=SPECIAL[0])
+    tokenizer = tokenizer_of(size)
     config = Qwen3Config(
         vocab_size=size,
         hidden_size=hidden,
@@ -72,28 +73,28 @@ def make(folder: Path, layers: int, hidden: int, size: int) -> Path:
         head_dim=64,
         max_position_embeddings=4096,
         tie_word_embeddings=False,
-        eos_token_id=wrapped.eos_token_id,
-        bos_token_id=wrapped.bos_token_id,
-        pad_token_id=wrapped.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(0)
     Qwen3ForCausalLM(config).save_pretrained(folder)
-    wrapped.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
 @contextmanager
-def text(folder: Path) -> Iterator[Any]:
+def text(folder: Path, device: str) -> Iterator[Any]:
     """Load the model with universal-text."""
     from universal_text.causal.model import CausalModel
     from universal_text.options import CausalOptions
 
-    with closing(CausalModel(info_of(folder), CausalOptions(device="cpu", slots=max(CLIENTS)))) as model:
+    with closing(CausalModel(info_of(folder), CausalOptions(device=device, slots=max(CLIENTS)))) as model:
         yield model
 
 
 @contextmanager
-def gguf(folder: Path) -> Iterator[Any]:
+def gguf(folder: Path, device: str) -> Iterator[Any]:
     """Load the same weights with universal-gguf, as Q8_0."""
     from universal_gguf.generation.model import GenerationModel
     from universal_gguf.options import GenerationOptions
@@ -102,7 +103,7 @@ def gguf(folder: Path) -> Iterator[Any]:
         whole = make_gguf_from_transformers(Path(place) / "whole" / "model.gguf", folder)
         file = quantize(whole, Path(place) / "file" / "model.gguf", "Q8_0")
         whole.unlink()
-        options = GenerationOptions(device="cpu", n_ctx=4096, slots=max(CLIENTS))
+        options = GenerationOptions(device=device, n_ctx=4096, slots=max(CLIENTS))
         with closing(GenerationModel(info_of(file.parent), options)) as model:
             yield model
 
@@ -127,45 +128,34 @@ async def seconds_per_token(model: Any, end: int, tokens: int, clients: int, for
     return (time.perf_counter() - began) / sum(written)
 
 
-async def measure(name: str, model: Any, arguments: argparse.Namespace) -> None:
-    """Let free answers and each form take turns, and print the medians."""
-    end = arguments.vocabulary - 1
-    for form in FORMS.values():
+def measure(setting: Setting) -> Found:
+    """Measure both backends on the same weights."""
+    sizes = setting.sizes(Sizes(), QUICK)
+    loaders: dict[str, Callable[[Path, str], Any]] = {"universal-text": text, "universal-gguf": gguf}
+    found: list[Comparison] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = make(Path(folder), sizes.layers, sizes.hidden, sizes.vocabulary)
+        for name, loader in loaders.items():
+            with loader(path, setting.device) as model:
+                found += asyncio.run(_compared(name, model, sizes, setting.rounds))
+    return Found(f"{sizes.layers} layers of {sizes.hidden}, vocabulary {sizes.vocabulary}, greedy", found)
+
+
+async def _compared(name: str, model: Any, sizes: Sizes, rounds: int) -> list[Comparison]:
+    """Let free answers and each form take turns."""
+    end, found = sizes.vocabulary - 1, []
+    firsts: Samples = {}
+    for kind, form in FORMS.items():
         began = time.perf_counter()
         await seconds_per_token(model, end, 2, 1, form)
-        print(f"{name}: first request in a form took {1e3 * (time.perf_counter() - began):.0f} ms")
+        firsts[kind] = [1e3 * (time.perf_counter() - began)]
+    found.append(Comparison(name, "first request in a form", "ms", firsts))
     for clients in CLIENTS:
-        found: dict[str, list[float]] = {kind: [] for kind in ("free", *FORMS)}
-        for _ in range(arguments.rounds):
-            for kind, times in found.items():
-                times.append(await seconds_per_token(model, end, arguments.tokens, clients, FORMS.get(kind)))
+        times: Samples = {kind: [] for kind in ("free", *FORMS)}
+        for _, kind, _ in turns(times, rounds, warm=0):
+            times[kind].append(1e3 * await seconds_per_token(model, end, sizes.tokens, clients, FORMS.get(kind)))
         for kind in FORMS:
-            pairs = zip(found[kind], found["free"], strict=True)
-            cost = statistics.median(formed / free for formed, free in pairs)
-            missed = "" if cost <= GOAL else ": missed"
-            free, formed = (1e3 * statistics.median(found[each]) for each in ("free", kind))
-            print(
-                f"{name:<15} {clients} at once  {kind:<8} {formed:7.2f} ms a token, free {free:7.2f}"
-                f"   {cost:5.3f} (at most {GOAL}{missed})",
-                flush=True,
-            )
-
-
-def main() -> None:
-    """Measure both backends on the same weights."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    defaults = {"rounds": 5, "tokens": 64, "layers": 8, "hidden": 512, "vocabulary": 151936}
-    for name, default in defaults.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    arguments = parser.parse_args()
-    loaders: dict[str, Callable[[Path], Any]] = {"universal-text": text, "universal-gguf": gguf}
-    with tempfile.TemporaryDirectory() as folder:
-        path = make(Path(folder), arguments.layers, arguments.hidden, arguments.vocabulary)
-        print(f"vocabulary {arguments.vocabulary}, {usable_cores()} cores, {arguments.tokens} tokens an answer")
-        for name, loader in loaders.items():
-            with loader(path) as model:
-                asyncio.run(measure(name, model, arguments))
-
-
-if __name__ == "__main__":
-    main()
+            pair = {kind: times[kind], "free": times["free"]}
+            case = f"{name}, {clients} at once"
+            found.append(Comparison(case, f"a token in {kind}", "ms", pair, (Goal("free", most=GOAL),)))
+    return found

@@ -1,27 +1,18 @@
-"""Pictures a second through /v1/vision/classify and /v1/vision/clip, beside transformers' own pipelines, as ratios.
-
-    python bench/vision.py [--rounds 3] [--pictures 32] [--layers 12] [--hidden 768] [--width 500] [--height 375]
-                           [--device cpu] [--dtype float32] [--batches 1 8 16]
+"""Pictures a second through /v1/vision/classify and /v1/vision/clip, beside transformers' own pipelines.
 
 The weights are random, in the shape of ViT-B/16 and of a CLIP over one; speed does not depend on values. The pipelines
 read the same JPEG files from the disk, one by one and in the batches that suit them best; the server's figures include
 base64, JSON, HTTP and the way to the worker. Its clients ask for a picture each, again as soon as they are answered.
 """
 
-import argparse
 import base64
 import json
-import random
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from typing import Any, NamedTuple
 
 import httpx
 import numpy
@@ -29,7 +20,10 @@ import torch
 from PIL import Image
 from transformers import pipeline
 
-from server import Server, running_server
+from bench.comparison import Comparison, Found, Goal, median
+from bench.rounds import in_turns
+from bench.servers import Options, Server, universal
+from bench.setting import Setting
 from tiny.vision import make_clip, make_vit
 from universal_core.pytorch import use_threads
 
@@ -37,46 +31,65 @@ CLIENTS = (1, 16)
 LABELS = ["a cat", "a dog", "a red car", "a tree", "the sea", "a house", "food", "people", "a bird", "a street"]
 PIPELINES = {"classify": "image-classification", "clip": "zero-shot-image-classification"}
 
+GOAL = 0.95
+"""Of what the pipeline has with the batch size that suits it best, at the most clients."""
+
 Measure = Callable[[], float]
 
 
-def main() -> None:
-    """Measure in turns, and print medians and ratios to the best pipeline."""
-    arguments = _arguments()
+class Sizes(NamedTuple):
+    """The pictures, the models' shape and number format, and the sizes of the pipelines' batches."""
+
+    pictures: int = 32
+    layers: int = 12
+    hidden: int = 768
+    width: int = 500
+    height: int = 375
+    dtype: str = "float32"
+    batches: tuple[int, ...] = (1, 8, 16)
+
+
+QUICK = Sizes(pictures=4, layers=1, hidden=64, batches=(1,))
+
+
+def measure(setting: Setting) -> Found:
+    """Compare the server with the pipelines, both in turns."""
+    sizes = setting.sizes(Sizes(), QUICK)
+    use_threads(setting.threads)
+    options: Options = {"device": setting.device, "dtype": sizes.dtype, "threads": setting.threads}
+    found: list[Comparison] = []
     with tempfile.TemporaryDirectory() as folder:
-        files = photos(Path(folder) / "photos", arguments)
-        models = make(Path(folder), arguments)
-        threads = use_threads(None)
-        print(f"{arguments.device}, {arguments.dtype}, {threads} threads, {arguments.pictures} pictures")
-        with running_server(*_settings(Path(folder), models, arguments), env={"OMP_NUM_THREADS": ""}) as server:
+        files = photos(Path(folder) / "photos", sizes)
+        models = make(Path(folder), sizes)
+        with universal({name: (path, options) for name, path in models.items()}) as server:
             for endpoint, model in models.items():
-                server.wait_for(f"{model} is ready")
-                _report(endpoint, _contenders(endpoint, model, files, server, arguments), arguments.rounds)
+                contenders = _contenders(endpoint, model, files, server, sizes, setting.device)
+                samples = in_turns(contenders, setting.rounds)
+                found += [_compared(endpoint, name, samples, sizes.batches) for name in samples if "server" in name]
+    return Found(f"{sizes.pictures} pictures, {sizes.layers} layers of {sizes.hidden}, {sizes.dtype}", found)
 
 
-def photos(folder: Path, arguments: argparse.Namespace) -> list[Path]:
+def photos(folder: Path, sizes: Sizes) -> list[Path]:
     """Write pictures as a camera would make them: smooth, with some noise."""
     folder.mkdir()
     draw = numpy.random.default_rng(0)
     paths = []
-    for place in range(arguments.pictures):
+    for place in range(sizes.pictures):
         coarse = Image.fromarray(draw.integers(0, 256, (6, 8, 3), numpy.uint8))
-        smooth = numpy.asarray(
-            coarse.resize((arguments.width, arguments.height), Image.Resampling.BICUBIC), numpy.int16
-        )
+        smooth = numpy.asarray(coarse.resize((sizes.width, sizes.height), Image.Resampling.BICUBIC), numpy.int16)
         noisy = (smooth + draw.normal(0, 8, smooth.shape)).clip(0, 255).astype(numpy.uint8)
         paths.append(folder / f"{place}.jpg")
         Image.fromarray(noisy).save(paths[-1], quality=90)
     return paths
 
 
-def make(folder: Path, arguments: argparse.Namespace) -> dict[str, Path]:
+def make(folder: Path, sizes: Sizes) -> dict[str, Path]:
     """Write a classifier and a CLIP of this shape, by the endpoint that they are for."""
     shape = {
-        "hidden_size": arguments.hidden,
-        "intermediate_size": 4 * arguments.hidden,
-        "num_hidden_layers": arguments.layers,
-        "num_attention_heads": arguments.hidden // 64,
+        "hidden_size": sizes.hidden,
+        "intermediate_size": 4 * sizes.hidden,
+        "num_hidden_layers": sizes.layers,
+        "num_attention_heads": sizes.hidden // 64,
         "image_size": 224,
         "patch_size": 16,
         "initializer_range": 0.02,
@@ -108,15 +121,13 @@ def served(server: Server, endpoint: str, bodies: list[bytes], clients: int) -> 
 
 
 def _contenders(
-    endpoint: str, model: Path, files: list[Path], server: Server, arguments: argparse.Namespace
+    endpoint: str, model: Path, files: list[Path], server: Server, sizes: Sizes, device: str
 ) -> dict[str, Measure]:
-    run = pipeline(
-        PIPELINES[endpoint], model=str(model), device=arguments.device, dtype=getattr(torch, arguments.dtype)
-    )
+    run = pipeline(PIPELINES[endpoint], model=str(model), device=device, dtype=getattr(torch, sizes.dtype))
     more: dict[str, Any] = {"candidate_labels": LABELS} if endpoint == "clip" else {"top_k": 5}
     bodies = [_body(endpoint, file) for file in files]
     found: dict[str, Measure] = {}
-    for batch in arguments.batches:
+    for batch in sizes.batches:
         found[f"pipeline, batches of {batch}"] = lambda batch=batch: direct(run, files, batch, more)
     for count in CLIENTS:
         # One client needs no more pictures than it takes to see its pace.
@@ -131,37 +142,9 @@ def _body(endpoint: str, file: Path) -> bytes:
     return json.dumps({"model": endpoint, "images": [url], **more}).encode()
 
 
-def _settings(folder: Path, models: dict[str, Path], arguments: argparse.Namespace) -> list[str]:
-    options = f'{{device = "{arguments.device}", dtype = "{arguments.dtype}"}}'
-    text = "".join(f'[model.{name}]\nmodel = "{path}"\noptions = {options}\n' for name, path in models.items())
-    (folder / "universal.toml").write_text(text)
-    return ["--config", str(folder / "universal.toml"), "--models-preload", ",".join(models)]
-
-
-def _report(endpoint: str, contenders: dict[str, Measure], rounds: int) -> None:
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 1):
-        for name, measure in random.sample(list(contenders.items()), len(contenders)):
-            rate = measure()
-            # The first round warms up.
-            rates[name].extend([rate] if turn else [])
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    best = max(rate for name, rate in medians.items() if name.startswith("pipeline"))
-    print(f"\n/v1/vision/{endpoint}")
-    for name, rate in medians.items():
-        print(f"  {name:<24} {rate:8.1f} pictures/s   {rate / best:5.2f}")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    numbers = (("rounds", 3), ("pictures", 32), ("layers", 12), ("hidden", 768), ("width", 500), ("height", 375))
-    for name, default in numbers:
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 16])
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()
+def _compared(endpoint: str, name: str, samples: dict[str, list[float]], batches: tuple[int, ...]) -> Comparison:
+    """Compare the server with the pipeline at the size of batches that suits it best."""
+    best = max((f"pipeline, batches of {batch}" for batch in batches), key=lambda each: median(samples[each]))
+    goals = (Goal(best, least=GOAL),) if str(CLIENTS[-1]) in name else ()
+    pair = {name: samples[name], best: samples[best]}
+    return Comparison(f"/v1/vision/{endpoint}", "pictures a second", "pictures/s", pair, goals)

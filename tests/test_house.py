@@ -17,6 +17,7 @@ CORE = ROOT / "src" / "universal_core"
 ORDER = """
 errors models messages
 hookspecs options library batching config memory hardware catalogue
+cores
 __init__
 logs plugins execution frames journal adapters
 jobs
@@ -25,7 +26,7 @@ nursery
 process
 launcher queueing
 entry
-budget
+budget busy
 pool
 router
 explain runtime

@@ -41,6 +41,7 @@ class ScriptedWorker:
         self.stopped: float | None = None
         self.sent: list[AnyFrame] = []
         self.streams: list[Stream] = []
+        self.busy: list[int] = []
 
     async def load(
         self, info: ModelInfo, claim: Claim, options: dict[str, Any], report: Callable[..., None]
@@ -60,6 +61,10 @@ class ScriptedWorker:
         """Begin a job that nothing ever answers."""
         self.streams.append(Stream(len(self.streams), self.sent.append))
         return self.streams[-1]
+
+    def tell_busy(self, models: int) -> None:
+        """Keep what it is told, news or not."""
+        self.busy.append(models)
 
     async def exit_reason(self) -> str:
         """Say how it ended."""

@@ -1,6 +1,7 @@
 """Universal Runtime's core: what plugin authors import."""
 
 from universal_core.batching import Batcher, Batching, batched
+from universal_core.cores import free_cores
 from universal_core.errors import (
     BadRequest,
     ContentPolicyViolation,
@@ -247,6 +248,7 @@ __all__ = [
     "available_memory",
     "batched",
     "choose_device",
+    "free_cores",
     "has_bfloat16",
     "hookimpl",
     "names_in_mapping",

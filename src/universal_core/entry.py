@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -95,12 +96,18 @@ class Entry:
 
 
 class Lease:
-    """The right to run one job on a loaded model; give it back with release."""
+    """The right to run one job on a loaded model; give it back with release.
 
-    def __init__(self, entry: Entry, hang_timeout: float) -> None:
+    ``changed`` is told of the entry when the number of its jobs changes: now, and when the job is over.
+    """
+
+    def __init__(self, entry: Entry, hang_timeout: float, changed: Callable[[Entry], None]) -> None:
         self.entry = entry
+        self._changed = changed
         self._hang_timeout = hang_timeout
         self._stream: Stream | None = None
+        entry.active += 1
+        changed(entry)
 
     def run(self, task: str, request: Any, request_id: str) -> Stream:
         """Start the job that the lease is for."""
@@ -132,3 +139,4 @@ class Lease:
         entry.users -= 1
         entry.used = time.monotonic()
         entry.queue.leave()
+        self._changed(entry)

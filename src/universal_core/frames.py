@@ -53,6 +53,12 @@ class Grant(Frame, frozen=True, tag=True, array_like=True):
     count: int
 
 
+class Busy(Frame, frozen=True, tag=True, array_like=True):
+    """So many models, this one included, compute on the processor now; until the first of these it is one."""
+
+    models: int
+
+
 class Loading(Frame, frozen=True, tag=True, array_like=True):
     """How far the load has come."""
 
@@ -101,7 +107,7 @@ class Batch(Frame, frozen=True, tag=True, array_like=True):
     items: list[Emitted | Ended]
 
 
-AnyFrame = Load | Run | Cancel | Grant | Loading | Ready | Failed | Memory | Batch
+AnyFrame = Load | Run | Cancel | Grant | Busy | Loading | Ready | Failed | Memory | Batch
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyFrame)
 

@@ -22,7 +22,7 @@ DtypeOption = Annotated[
 
 ThreadsOption = Annotated[
     Annotated[int, Meta(ge=1)] | None,
-    Meta(description="Threads to compute with; none means one per core that the process may use."),
+    Meta(description="Threads to compute with; none means one per core that the process may use and nobody else does."),
 ]
 """How many threads compute."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from universal_core.budget import Budget
+from universal_core.busy import BusyModels
 from universal_core.config import Config
 from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import DeadlineExceeded, Draining, LoadFailed, UniversalError, from_failure
@@ -28,6 +29,7 @@ class Pool:
         self._config = config
         self._plugins = plugins
         self._budget = Budget(config.pool)
+        self._busy = BusyModels()
         self._failures: dict[tuple[str, str], tuple[float, UniversalError]] = {}
         self._room = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,8 +51,7 @@ class Pool:
             except BaseException:
                 entry.users -= 1
                 raise
-            entry.active += 1
-            lease = Lease(entry, self._config.workers.hang_timeout)
+            lease = Lease(entry, self._config.workers.hang_timeout, self._busy.note)
             if not entry.gone:
                 return lease
             # It left while this request waited; the next round loads it again.

@@ -19,6 +19,7 @@ from universal_core.frames import (
     WINDOW,
     AnyFrame,
     Batch,
+    Busy,
     Cancel,
     Emitted,
     Ended,
@@ -137,6 +138,7 @@ class Worker:
         self._report: Callable[[Progress], None] = lambda progress: None
         self._loaded: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
         self._stopping = False
+        self._told = 1
 
     async def start(self, setup: Setup, nursery: NurseryClient | None) -> None:
         """Bring the process up: forked by the nursery where there is one, a new interpreter otherwise."""
@@ -195,6 +197,12 @@ class Worker:
         stream = self._streams[self._numbers] = Stream(self._numbers, self._protocol.send)
         self._protocol.send(Run(self._numbers, task, *packed, request_id))
         return stream
+
+    def tell_busy(self, models: int) -> None:
+        """Let the process know how many models compute on the processor now, if it does not know."""
+        if models != self._told:
+            self._told = models
+            self._protocol.send(Busy(models))
 
     def _receive(self, frame: AnyFrame) -> None:
         match frame:

@@ -16,9 +16,10 @@ import psutil
 
 from universal_core import logs
 from universal_core.config import LoggingConfig
+from universal_core.cores import cores
 from universal_core.errors import LoadFailed, UniversalError, WorkerDied
 from universal_core.execution import Execution, ModelThread, runs_apart
-from universal_core.frames import AnyFrame, Cancel, Failed, FrameProtocol, Grant, Load, Loading, Memory, Ready, Run
+from universal_core.frames import AnyFrame, Busy, Cancel, Failed, FrameProtocol, Grant, Load, Loading, Memory, Ready, Run
 from universal_core.jobs import Job, Outbox
 from universal_core.models import ModelInfo, Progress
 from universal_core.plugins import Plugins
@@ -79,6 +80,8 @@ class Host:
                 self._jobs[job].cancel()
             case Grant(job, count) if job in self._jobs:
                 self._jobs[job].grant(count)
+            case Busy(models):
+                cores().divide(models)
             case Load():
                 self._start(self._load(frame))
 

@@ -65,6 +65,31 @@ class Answers:
         return self.by_index[0].reason
 
 
+def alike(one: Answers, other: Answers, tolerance: float = 1e-4) -> bool:
+    """Whether two requests were answered the same but for what the company they were in changes.
+
+    That is how much of a prompt was known already, and the last bits of numbers that are added up in another order.
+    """
+    whole = [structs.replace(found.usage, cached_tokens=0) for found in (one, other)]
+    return (
+        whole[0] == whole[1]
+        and one.by_index.keys() == other.by_index.keys()
+        and all(
+            (mine.text, mine.reason) == (its.text, its.reason) and near(mine.logprobs, its.logprobs, tolerance)
+            for mine, its in ((answer, other.by_index[index]) for index, answer in one.by_index.items())
+        )
+    )
+
+
+def near(one: list[TokenLogprob], other: list[TokenLogprob], tolerance: float = 1e-4) -> bool:
+    """Whether the same tokens are told, with log-probabilities that are the same within ``tolerance``."""
+    return len(one) == len(other) and all(
+        mine.data == its.data
+        and (mine.logprob == its.logprob or abs((mine.logprob or 0) - (its.logprob or 0)) <= tolerance)
+        for mine, its in zip(one, other, strict=True)
+    )
+
+
 def chat_request(*turns: str, **fields: Any) -> ChatRequest:
     """Return a conversation whose turns are the user's and the assistant's by turns."""
     roles = ("user", "assistant")

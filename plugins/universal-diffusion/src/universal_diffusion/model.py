@@ -48,7 +48,7 @@ class DiffusionModel:
         schedulers = Schedulers(loaded.pipeline, options.scheduler)
         self._desk = Desk(self._pipelines, schedulers, options)
         self._loras = Loras(loaded.pipeline, options, self._name)
-        painter = Painter(loaded, self._pipelines, schedulers, self._loras)
+        painter = Painter(loaded, self._pipelines, schedulers, self._loras, options.threads)
         self._engine = Engine(painter, options.max_batch)
         self._own_scheduler = schedulers.own_name
 

@@ -8,6 +8,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from universal_core import BadRequest, InsufficientMemory
+from universal_core.pytorch import use_threads
 from universal_diffusion.load import Loaded
 from universal_diffusion.memory import check_room, free_memory, tile
 from universal_diffusion.order import Row, Settings
@@ -39,13 +40,24 @@ class Adapters(Protocol):
 
 
 class Painter:
-    """Makes pictures, a batch at a time and in one thread: pipelines keep the state of a call in themselves."""
+    """Makes pictures, a batch at a time and in one thread: pipelines keep the state of a call in themselves.
 
-    def __init__(self, loaded: Loaded, pipelines: Pipelines, schedulers: Schedulers, adapters: Adapters) -> None:
+    ``threads`` is how many compute, None for as many as there are cores for at each step.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        pipelines: Pipelines,
+        schedulers: Schedulers,
+        adapters: Adapters,
+        threads: int | None = None,
+    ) -> None:
         self._loaded = loaded
         self._pipelines = pipelines
         self._schedulers = schedulers
         self._adapters = adapters
+        self._threads = threads
 
     def room(self, settings: Settings, wanted: int) -> int:
         """Return how many pictures, up to ``wanted``, can be made together; raises InsufficientMemory for none."""
@@ -74,6 +86,7 @@ class Painter:
 
         Raises BadRequest for what the pipeline refuses before its first step.
         """
+        use_threads(self._threads)
         pipeline = self._pipelines.get(settings.way)
         self._adapters.use(settings.loras)
         tile(getattr(pipeline, "vae", None), self._loaded.placement, settings.size)
@@ -97,7 +110,7 @@ class Painter:
             latents = expectation.latents() if expectation else None
             return decode(pipeline, latents[wanted], settings.size) if latents is not None else []
 
-        steps = _Steps(watch, unfinished)
+        steps = _Steps(watch, unfinished, self._threads)
         for part in (pipeline, *_parts(pipeline)):
             part.progress_bar = steps.bar
         arguments = {"generator": generators, **_arguments(pipeline, settings, rows)}
@@ -128,8 +141,9 @@ class Painter:
 class _Steps:
     """Stands where a pipeline's progress bars are, which every pipeline moves on at each step."""
 
-    def __init__(self, watch: Watch, unfinished: Decode) -> None:
+    def __init__(self, watch: Watch, unfinished: Decode, threads: int | None) -> None:
         self.done = 0
+        self._threads = threads
         self._before = 0
         self._watch = watch
         self._unfinished = unfinished
@@ -142,8 +156,9 @@ class _Steps:
         return bar
 
     def step(self, total: int) -> None:
-        """Count a step and tell of it."""
+        """Count a step and tell of it; the next one computes with the threads that there are cores for now."""
         self.done += 1
+        use_threads(self._threads)
         self._watch.step(self.done, total, self._unfinished)
 
 

@@ -50,6 +50,23 @@ def cut_batches(lengths: Sequence[int], budget: int, allowance: int) -> Iterator
         yield batch
 
 
+def fill_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Yield the positions of the inputs, longest first, in batches that run without padding.
+
+    A batch has at most ``budget`` tokens, unless a single input has more.
+    """
+    batch: list[int] = []
+    spent = 0
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        if batch and spent + lengths[position] > budget:
+            yield batch
+            batch, spent = [], 0
+        batch.append(position)
+        spent += lengths[position]
+    if batch:
+        yield batch
+
+
 def padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
     """Return rows of token ids or the like as (rows, longest), each followed by ``filler``.
 

@@ -5,6 +5,7 @@ from typing import Any
 from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, MemoryEstimate, ModelInfo, names_in_mapping
 from universal_text.files import files_beside, number_in, weight_files
 from universal_text.options import PRELOAD, CausalOptions
+from universal_text.quantization import described, unpacked_bytes
 
 BACKEND = Backend(
     name="text",
@@ -39,7 +40,8 @@ def claim_causal(info: ModelInfo) -> Claim | None:
         backend=BACKEND.name,
         tasks=BACKEND.tasks,
         rank=50,
-        reason=f"config.json names the causal language model {architecture}, and its weights are safetensors",
+        reason=f"config.json names the causal language model {architecture}, and its weights are safetensors"
+        + described(info.config),
         memory=estimate(info, weights),
         slots=CausalOptions().slots,
         fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS + ADAPTER_FIELDS,
@@ -61,11 +63,14 @@ def is_causal(architecture: str) -> bool:
 def estimate(info: ModelInfo, weights: tuple[str, ...]) -> MemoryEstimate:
     """Return the bytes of the weight files as they are on disk, and of the state that a busy model keeps beside them.
 
+    Quantized weights that are unpacked as they are loaded count as what they become.
+
     256 MiB for the libraries come on top. What the loaded model really takes is measured afterwards.
     """
     state = state_of(info.config, CausalOptions().slots)
     sizes = {file.name: file.size for file in info.files}
-    return MemoryEstimate(weights=sum(sizes[name] for name in weights), working=state + _LIBRARIES)
+    size = unpacked_bytes(info.config, sum(sizes[name] for name in weights))
+    return MemoryEstimate(weights=size, working=state + _LIBRARIES)
 
 
 def state_of(config: dict[str, Any], slots: int) -> int:

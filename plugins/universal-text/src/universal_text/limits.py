@@ -41,10 +41,10 @@ def vocabulary_of(model: PreTrainedModel) -> int:
 def positions_of(model: PreTrainedModel) -> int | None:
     """Return the longest input that the model has positions for, None where it knows no limit."""
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return positions - _first_position(model) if isinstance(positions, int) and positions > 0 else None
+    return positions - first_position(model) if isinstance(positions, int) and positions > 0 else None
 
 
-def _first_position(model: PreTrainedModel) -> int:
+def first_position(model: PreTrainedModel) -> int:
     """Return the number of the first token's position; RoBERTa and its kin count from the padding's id plus 1."""
     for module in model.modules():
         padding = getattr(module, "padding_idx", None)

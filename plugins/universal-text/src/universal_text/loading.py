@@ -125,10 +125,10 @@ def _check_quantized(model: Any, name: str) -> None:
 
 def _convert(model: Any, dtype: torch.dtype) -> None:
     """Bring all weights to one number format; transformers leaves those beside the unpacked ones in the file's own."""
-    kept = (*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ()))
+    exact = set(model._keep_in_fp32_modules_strict or ())
     for name, weight in model.named_parameters():
-        if weight.is_floating_point() and not set(name.split(".")) & set(kept):
-            weight.data = weight.data.to(dtype)
+        if weight.is_floating_point():
+            weight.data = weight.data.to(torch.float32 if exact & set(name.split(".")) else dtype)
 
 
 def _check_complete(report: dict[str, Any], may_lack: Collection[str]) -> None:

@@ -66,8 +66,12 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = None
     prefill_chunk: Annotated[
-        int, Meta(ge=1, description="Prompt tokens that are read between two steps of the answers being written.")
-    ] = 512
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Prompt tokens that are read between two steps of the answers being written; none means 256 on a "
+            "processor and 1024 on a graphics card."
+        ),
+    ] = None
     chat_template: Annotated[
         str | None, Meta(description="Jinja template of conversations, or a file with one; none means the model's own.")
     ] = None
@@ -75,7 +79,10 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tool_format: ToolFormatOption = "auto"
     attention: Annotated[
         str | None,
-        Meta(description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...)."),
+        Meta(
+            description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...); none means the "
+            "one that computes answers together, any other computes them one by one."
+        ),
     ] = None
     draft_model: Annotated[
         str | None,

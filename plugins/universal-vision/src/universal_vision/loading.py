@@ -28,14 +28,19 @@ class RunOptions(LoadOptions, Protocol):
 
 
 class Loaded(NamedTuple):
-    """A model, the device that it is on, and the number format that its inputs are to have."""
+    """A model, the device that it is on, the number format that its inputs are to have, and the threads configured."""
 
     model: Any
     device: torch.device
     dtype: torch.dtype
+    threads: int | None = None
 
     def joined(self, rows: Sequence[Inputs]) -> Inputs:
-        """Return the inputs of several rows, alike in names and shapes, as the model takes them together."""
+        """Return the inputs of several rows, alike in names and shapes, as the model takes them together.
+
+        They are put together where they are computed, right before it: in as many threads as there are cores for now.
+        """
+        use_threads(self.threads)
         together = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
         return {
             name: values.to(self.device, self.dtype if values.is_floating_point() else None)
@@ -52,7 +57,7 @@ def load_model(
     """
     use_threads(options.threads)
     model = load_pretrained(info, auto_class, options, may_lack=may_lack, **wanted).requires_grad_(False)
-    return Loaded(model, model.device, model.dtype)
+    return Loaded(model, model.device, model.dtype, options.threads)
 
 
 def load_image_processor(info: ModelInfo, options: LoadOptions, **wanted: Any) -> Any:

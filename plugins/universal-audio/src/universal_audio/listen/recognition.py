@@ -79,6 +79,7 @@ class Recognition:
             options["generate_kwargs"] = self._generation(request, task, language)
         elif request.words:
             options["return_timestamps"] = "word"
+        use_threads(self._options.threads)
         try:
             with torch.inference_mode():
                 return list(self._pipeline(inputs, **options))

@@ -57,7 +57,8 @@ class KokoroModel:
         self._default = _default(options.voice, self._voices)
         self._styles: dict[str, Tensor] = {}
         self._readers: dict[str, Reader] = {}
-        self._thread = ThreadPoolExecutor(1, "speech", partial(use_threads, options.threads))
+        self._threads = options.threads
+        self._thread = ThreadPoolExecutor(1, "speech")
         with suppress(UniversalError):
             # A dictionary takes a second to read, which the first request need not wait for.
             mix = parse_mix(self._default, self._voices)
@@ -99,6 +100,7 @@ class KokoroModel:
         return self._styles[voice]
 
     def _say(self, read: Reader, style: Tensor, speed: float, piece: str, seed: int) -> Utterance:
+        use_threads(self._threads)
         # The excitation of the vocoder is drawn from PyTorch's global generator.
         torch.manual_seed(seed)
         parts = list(self._parts(read(piece)))

@@ -48,7 +48,8 @@ class SpeechModel:
         self._pipeline: Any = pipeline("text-to-audio", info.path, device=self._device, **_vocoder(info, options))
         self._voices = _voices(self._kind, self._pipeline, Path(info.path))
         self._language = options.language
-        self._thread = ThreadPoolExecutor(1, "speech", partial(use_threads, options.threads))
+        self._threads = options.threads
+        self._thread = ThreadPoolExecutor(1, "speech")
 
     def close(self) -> None:
         """Let the thread go."""
@@ -78,6 +79,7 @@ class SpeechModel:
         tokens = len(self._pipeline.tokenizer(piece)["input_ids"])
         if not any(character.isalnum() for character in piece) or not tokens:
             return Utterance(np.zeros(0, np.float32), 0)
+        use_threads(self._threads)
         torch.manual_seed(seed)
         with torch.inference_mode():
             sound = self._pipeline(piece, **self._at_speed(voice, speed))

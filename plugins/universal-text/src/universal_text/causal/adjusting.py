@@ -9,12 +9,14 @@ import numpy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from universal_core.conversation import Sampling
 from universal_text.causal.counts import Counts
+from universal_text.causal.sending import sent
 
 _BITS = numpy.unpackbits(numpy.arange(256, dtype=numpy.uint8)[:, None], axis=1, bitorder="little")
-_ADDED = torch.from_numpy(numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32))
+_ADDED = numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32)
 _Tokens = Sequence[NDArray[numpy.int64]]
 
 
@@ -57,7 +59,7 @@ def adjust(logits: Tensor, adjustments: Sequence[Adjustment], masks: Sequence[by
 def _add_bias(logits: Tensor, adjustments: Sequence[Adjustment]) -> None:
     places = _places(logits, [one.biased for one in adjustments])
     if places.numel():
-        bias = torch.from_numpy(numpy.concatenate([one.bias for one in adjustments])).to(logits.device)
+        bias = sent(numpy.concatenate([one.bias for one in adjustments]), logits.device)
         flat = logits.view(-1)
         flat[places] = flat[places] + bias
 
@@ -67,7 +69,7 @@ def _penalise_repetition(logits: Tensor, adjustments: Sequence[Adjustment]) -> N
     tokens = [_known(one.seen.tokens, logits) for one in adjustments]
     places = _places(logits, tokens)
     if places.numel():
-        penalty = _spread([one.sampling.repetition_penalty for one in adjustments], tokens).to(logits.device)
+        penalty = _spread([one.sampling.repetition_penalty for one in adjustments], tokens, logits.device)
         flat = logits.view(-1)
         found = flat[places]
         flat[places] = torch.where(found < 0, found * penalty, found / penalty)
@@ -77,11 +79,11 @@ def _penalise_presence(logits: Tensor, adjustments: Sequence[Adjustment]) -> Non
     tokens = [one.written.tokens for one in adjustments]
     places = _places(logits, tokens)
     if places.numel():
-        presence = _spread([one.sampling.presence_penalty for one in adjustments], tokens)
-        frequency = _spread([one.sampling.frequency_penalty for one in adjustments], tokens)
-        counts = torch.from_numpy(numpy.concatenate([one.written.counts for one in adjustments]))
+        presence = _spread([one.sampling.presence_penalty for one in adjustments], tokens, logits.device)
+        frequency = _spread([one.sampling.frequency_penalty for one in adjustments], tokens, logits.device)
+        counts = sent(numpy.concatenate([one.written.counts for one in adjustments]), logits.device)
         flat = logits.view(-1)
-        flat[places] = flat[places] - presence.to(logits.device) - (frequency * counts).to(logits.device)
+        flat[places] = flat[places] - presence - frequency * counts
 
 
 def rule_out(logits: Tensor, masks: Sequence[bytes | None]) -> None:
@@ -89,19 +91,20 @@ def rule_out(logits: Tensor, masks: Sequence[bytes | None]) -> None:
 
     A row without a mask stays as it is. The logits, ``[rows, vocabulary]``, are changed in place.
     """
-    rows = [row for row, mask in enumerate(masks) if mask is not None]
-    if not rows:
-        return
-    size = logits.shape[-1]
-    bits = numpy.zeros((len(rows), -(-size // 8)), numpy.uint8)
-    for row, mask in zip(bits, (mask for mask in masks if mask is not None), strict=True):
-        found = numpy.frombuffer(mask, numpy.uint8)[: row.size]
-        row[: found.size] = found
-    # Looking up what each byte of the mask adds to eight logits is far quicker than a bit at a time.
-    table = _ADDED.to(logits.device)
-    added = torch.nn.functional.embedding(torch.from_numpy(bits).to(logits.device).int(), table)
-    for row, change in zip(rows, added.flatten(1)[:, :size], strict=True):
-        logits[row] += change
+    if any(mask is not None for mask in masks):
+        table = sent(_ADDED, logits.device)
+        for row, mask in zip(logits, masks, strict=True):
+            if mask is not None:
+                # Looking up what each byte of the mask adds to eight logits is far quicker than a bit at a time.
+                row += functional.embedding(_bits(mask, row), table).flatten()[: len(row)]
+
+
+def _bits(mask: bytes, row: Tensor) -> Tensor:
+    """Return a mask as long as the row is, eight tokens a number."""
+    bits = numpy.zeros(-(-len(row) // 8), numpy.uint8)
+    found = numpy.frombuffer(mask, numpy.uint8)[: bits.size]
+    bits[: found.size] = found
+    return sent(bits, row.device).int()
 
 
 def _known(tokens: NDArray[numpy.int64], logits: Tensor) -> NDArray[numpy.int64]:
@@ -112,9 +115,9 @@ def _known(tokens: NDArray[numpy.int64], logits: Tensor) -> NDArray[numpy.int64]
 def _places(logits: Tensor, tokens: _Tokens) -> Tensor:
     """Return where the rows' tokens stand in the flattened logits."""
     places = numpy.concatenate([row * logits.shape[-1] + its for row, its in enumerate(tokens)])
-    return torch.from_numpy(places).to(logits.device)
+    return sent(places, logits.device)
 
 
-def _spread(values: list[float], tokens: _Tokens) -> Tensor:
+def _spread(values: list[float], tokens: _Tokens, device: torch.device) -> Tensor:
     """Return each row's value for each of its tokens."""
-    return torch.from_numpy(numpy.repeat(numpy.array(values, numpy.float32), [len(its) for its in tokens]))
+    return sent(numpy.repeat(numpy.array(values, numpy.float32), [len(its) for its in tokens]), device)

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
+import numpy
 import torch
 from torch import Tensor
 
 from universal_core.conversation import Choice, Sampling
 from universal_text.causal.adjusting import Adjustment, adjust
-from universal_text.causal.drawing import Draws, best, draw_filtered, draw_open, draw_whole, total
+from universal_text.causal.drawing import best, draw, draw_by_all, draw_by_head, weight_of_all
+from universal_text.causal.filtering import Draws
 from universal_text.causal.likelihood import described, likelihoods
+from universal_text.causal.sending import FEW, exact, rows_of, runs_of, sent
 
 _HEAD = 256
-_Item = TypeVar("_Item")
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -48,7 +50,9 @@ def choose(logits: Tensor, wants: Sequence[Want], count: int = _HEAD) -> list[Ch
         for alternatives, rows in _alike(want.sampling.logprobs for want in wants)
         if alternatives is not None
     ]
-    numbers = iter(torch.cat([part.double().flatten() for part in (tokens, sure, *(its for _, its in reports))]).tolist())
+    parts = (tokens, sure, *(report for _, report in reports))
+    # All that is known on the device comes back at once.
+    numbers = iter(torch.cat([part.to(exact(logits.device)).flatten() for part in parts]).tolist())
     choices = [Choice(int(token)) for token in islice(numbers, len(wants))]
     unsure = [row for row, certain in enumerate(islice(numbers, len(wants))) if not certain]
     for rows, report in reports:
@@ -65,15 +69,15 @@ def _tokens(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, 
     """Return each row's token, and whether it is sure."""
     order: list[int] = []
     parts: list[tuple[Tensor, Tensor]] = []
-    for adjusts, rows in _alike(want.adjusts for want in wants):
-        its = [wants[row] for row in rows]
-        source = _adjusted(rows_of(logits, rows), its) if adjusts else rows_of(logits, rows)
-        for way, places in _alike(_way(want, logits.shape[-1]) for want in its):
-            order += [rows[place] for place in places]
-            parts.append(way(rows_of(source, places), [its[place] for place in places], count))
+    for (adjusts, way), alike in _alike((want.adjusts, _way(want, logits.shape[-1])) for want in wants):
+        for rows in runs_of(alike, logits.device, FEW if adjusts else len(alike)):
+            its = [wants[row] for row in rows]
+            source = _adjusted(rows_of(logits, rows), its) if adjusts else rows_of(logits, rows)
+            parts.append(way(source, its, count))
+            order += rows
     tokens, sure = (torch.cat(found) for found in zip(*parts, strict=True))
-    places = [order.index(row) for row in range(len(wants))]
-    return rows_of(tokens, places), rows_of(sure, places)
+    back = [order.index(row) for row in range(len(wants))]
+    return rows_of(tokens, back), rows_of(sure, back)
 
 
 def _adjusted(logits: Tensor, wants: Sequence[Want]) -> Tensor:
@@ -99,19 +103,18 @@ def _take_best(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tenso
 
 
 def _draw(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, Tensor]:
-    return draw_open(logits, _draws(logits, wants)), _surely(logits)
+    return draw(logits, _draws(logits, wants)), _surely(logits)
 
 
 def _filter(logits: Tensor, wants: Sequence[Want], count: int) -> tuple[Tensor, Tensor]:
-    draws = _draws(logits, wants)
+    draws, size = _draws(logits, wants), logits.shape[-1]
+    if count >= size:
+        return draw_by_all(logits, draws), _surely(logits)
     totals = torch.ones_like(draws.number)
-    size = logits.shape[-1]
     shared = [row for row, want in enumerate(wants) if want.sampling.top_p < 1.0 and not _top_k(want, size)]
-    if shared:
-        totals[shared] = total(rows_of(logits, shared), rows_of(draws.temperature, shared))
-    if count < size:
-        return draw_filtered(logits, draws, totals, count)
-    return draw_whole(logits, draws, totals), _surely(logits)
+    for rows in runs_of(shared, logits.device, len(shared)):
+        totals[rows] = weight_of_all(rows_of(logits, rows), rows_of(draws.temperature, rows)).to(totals.dtype)
+    return draw_by_head(logits, draws, totals, count)
 
 
 def _surely(logits: Tensor) -> Tensor:
@@ -119,8 +122,9 @@ def _surely(logits: Tensor) -> Tensor:
 
 
 def _draws(logits: Tensor, wants: Sequence[Want]) -> Draws:
-    numbers = [_parameters(want, logits.shape[-1]) for want in wants]
-    temperature, top_k, top_p, min_p, number = torch.tensor(numbers, dtype=torch.float64).to(logits.device).split(1, -1)
+    numbers = numpy.array([_parameters(want, logits.shape[-1]) for want in wants])
+    columns = sent(numbers.astype(numpy.float32) if exact(logits.device) == torch.float32 else numbers, logits.device)
+    temperature, top_k, top_p, min_p, number = columns.split(1, -1)
     return Draws(temperature.float(), top_k.long(), top_p, min_p, number)
 
 
@@ -133,13 +137,6 @@ def _parameters(want: Want, size: int) -> tuple[float, ...]:
 def _top_k(want: Want, size: int) -> int:
     """Return how many tokens top_k keeps, 0 where that is all."""
     return want.sampling.top_k if want.sampling.top_k < size else 0
-
-
-def rows_of(values: Tensor, rows: Sequence[int]) -> Tensor:
-    """Return the rows of a tensor, as a view where they follow one another: copying a row of logits takes a while."""
-    if rows and [*rows] == [*range(rows[0], rows[0] + len(rows))]:
-        return values[rows[0] : rows[0] + len(rows)]
-    return values[torch.tensor(rows, device=values.device)]
 
 
 def _alike(keys: Iterable[_Key]) -> list[tuple[_Key, list[int]]]:

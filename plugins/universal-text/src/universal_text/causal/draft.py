@@ -87,9 +87,9 @@ class DraftModel:
         return guesses
 
     def _catch_up(self, tokens: list[int]) -> Tensor | None:
-        """Read what is new of a text, or a piece of it; return the logits after its end, None where that is not reached.
+        """Read what is new of a text, or a piece of it; return the logits after its end where that is reached.
 
-        A few models have more tokens than their tokenizer, to be a round number; what the small one lacks it cannot read.
+        Models may have more tokens than their tokenizer, to be a round number; what the small one lacks it cannot read.
         """
         self._cut(common(self._read, tokens[:-1]))
         new = tokens[len(self._read) : len(self._read) + _PIECE]
@@ -122,7 +122,7 @@ def load_draft(place: str, options: CausalOptions, vocabulary: TokenizerVocabula
     """
     try:
         info = _info(place)
-        model, tokenizer = load(info, msgspec.structs.replace(options, device_map=None))
+        model, tokenizer = load(info, msgspec.structs.replace(options, device_map=None, quantization=None))
     except (LoadFailed, ModelNotFound) as error:
         raise LoadFailed(f"draft_model {place}: {error.message}") from error
     _check_tokens(place, vocabulary_of(model, tokenizer), vocabulary)

@@ -3,12 +3,16 @@
 import logging
 from typing import Any, NamedTuple
 
+import torch
+
 from universal_core import available_memory
-from universal_core.continuous_batching import Cache, Pace, Turns
+from universal_core.continuous_batching import Cache, Guesser, Pace, Turns
 from universal_core.conversation import Engine
 from universal_text.causal.adapters import Adapters
 from universal_text.causal.attention import Unsupported
 from universal_text.causal.check import bytes_per_token
+from universal_text.causal.compiling import Report, compile_wanted, refuse_compiling, threads_for
+from universal_text.causal.guessing import Guessing, refuse_alone
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.runner import BatchRunner
 from universal_text.causal.scheduler import Scheduler
@@ -20,6 +24,8 @@ from universal_text.options import CausalOptions
 log = logging.getLogger(__name__)
 
 _WHOLE = 2**62
+# A processor reads 256 tokens at once as fast, token by token, as more, and what comes next need not wait as long.
+_CHUNK_ON_CPU, _CHUNK = 256, 1024
 # The logits after that many tokens of 150,000 take 39 MB in bfloat16.
 _MOST_SCORED = 128
 
@@ -33,44 +39,65 @@ class Running(NamedTuple):
 
 
 def engine_of(
-    model: Any, options: CausalOptions, adapters: Adapters, context: int, inputs: Inputs | None = None
+    model: Any,
+    options: CausalOptions,
+    adapters: Adapters,
+    context: int,
+    guesser: Guesser | None = None,
+    inputs: Inputs | None = None,
+    report: Report | None = None,
 ) -> Running:
     """Return the engine for a model that knows ``context`` positions.
 
-    One that reads more than tokens has ``inputs``, and reads its rows one by one.
+    One that reads more than tokens has ``inputs``, and reads its rows one by one. ``report`` is told when the model is
+    compiled. Raises LoadFailed for options that mean nothing where rows are read one by one.
     """
-    if inputs is None:
+    alone = "it reads more than tokens" if inputs else f"attention = {options.attention!r} was asked for"
+    if inputs is None and options.attention is None:
         try:
-            return _batching(model, options, adapters, context, bytes_per_token(model))
+            size = bytes_per_token(model)
+            compile_wanted(model, options, adapters, report)
+            return _batching(model, options, adapters, context, size, guesser)
         except Unsupported as reason:
-            log.info("the answers of a step are computed one by one: %s", reason)
+            alone = str(reason)
+    log.info("the answers of a step are computed one by one: %s", alone)
+    refuse_alone(options, alone)
+    refuse_compiling(options, alone)
     return _solo(model, options, adapters, context, inputs)
 
 
-def _batching(model: Any, options: CausalOptions, adapters: Adapters, context: int, size: int) -> Running:
+def _batching(
+    model: Any, options: CausalOptions, adapters: Adapters, context: int, size: int, guesser: Guesser | None
+) -> Running:
     cells = cells_for(options, context, _affordable(model, size))
     slots = options.slots
     store = Store(cells)
     # Beside those that run as many are kept, for what begins alike.
     cache = Cache(store, cells, 2 * slots, shares=False)
-    pace = Pace(options.prefill_chunk)
-    runner = BatchRunner(model, store, cache, pace, adapters)
+    chunk = chunk_for(options, model.device)
+    pace = Pace(chunk)
+    runner = BatchRunner(model, store, cache, pace, adapters, Guessing(cache, guesser), threads_for(options))
     turns = Turns(
         cache,
         pace,
         slots=slots,
-        size=slots + options.prefill_chunk,
-        quick=options.prefill_chunk,
-        scored=min(options.prefill_chunk, _MOST_SCORED),
+        size=slots + chunk,
+        quick=chunk,
+        scored=min(chunk, _MOST_SCORED),
     )
     log.info("the answers of a step are computed together, with room for %d tokens in all", cells)
     return Running(Engine(runner, turns), True, min(context, cells))
 
 
 def _solo(model: Any, options: CausalOptions, adapters: Adapters, context: int, inputs: Inputs | None) -> Running:
-    runner = SoloRunner(model, inputs, adapters)
-    chunk = _WHOLE if runner.reads_whole_prompts else options.prefill_chunk
+    runner = SoloRunner(model, inputs, adapters, options.threads)
+    chunk = _WHOLE if runner.reads_whole_prompts else chunk_for(options, model.device)
     return Running(Engine(runner, Scheduler(options.slots, chunk)), False, context)
+
+
+def chunk_for(options: CausalOptions, device: torch.device) -> int:
+    """Return how many tokens of prompts join a step: as many as a device needs to be busy, and no more."""
+    return options.prefill_chunk or (_CHUNK_ON_CPU if device.type == "cpu" else _CHUNK)
 
 
 def cells_for(options: CausalOptions, context: int, affordable: int) -> int:

@@ -63,11 +63,11 @@ def guesser_of(options: CausalOptions, vocabulary: TokenizerVocabulary, choices:
     return Lookup(options.lookup_tokens) if options.lookup_tokens else None
 
 
-def refuse_guessing(options: CausalOptions, reason: str) -> None:
-    """Raise LoadFailed where the options want guesses of a model that cannot take them back, for some reason."""
-    wanted = [name for name in ("draft_model", "lookup_tokens") if getattr(options, name)]
+def refuse_alone(options: CausalOptions, reason: str) -> None:
+    """Raise LoadFailed for options that mean nothing where answers are computed one by one, for some reason."""
+    wanted = [name for name in ("draft_model", "lookup_tokens", "cache_tokens") if getattr(options, name)]
     if wanted:
         raise LoadFailed(
             f"{' and '.join(wanted)} cannot be had with this model: {reason}, and only answers that are computed "
-            "together can take back a wrong guess; leave the option out"
+            "together have a cache in common, in which wrong guesses can be taken back; leave the option out"
         )

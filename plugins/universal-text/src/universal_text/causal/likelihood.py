@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from universal_core.conversation import Choice
-from universal_text.causal.drawing import head
+from universal_text.causal.filtering import head
+from universal_text.causal.sending import exact, parts_of
 
 # At least so many alternatives are looked for, so that a tie with the last one asked for is settled in the same way
 # whatever another row asks for.
@@ -16,14 +17,27 @@ _LEAST = 32
 def likelihoods(logits: Tensor, tokens: Tensor, count: int) -> Tensor:
     """Return how likely each of ``tokens`` is by its row of raw ``[rows, vocabulary]`` logits, ``[rows, 1 + 2 count]``.
 
-    A row has the token's log-probability, the ``count`` best tokens, and their log-probabilities; fp64, which holds all
-    of them as they are. What a model can read and never write has none: some have such tokens for pictures.
+    A row has the token's log-probability, the ``count`` best tokens, and their log-probabilities. What a model can read
+    and never write has none: some have such tokens for the places of pictures.
     """
     size = logits.shape[-1]
-    logprobs = logits.log_softmax(-1, dtype=torch.float32)
-    own = logprobs.gather(-1, tokens.clamp(max=size - 1)[:, None]).masked_fill(tokens[:, None] >= size, -math.inf)
-    others = head(logits, max(_LEAST, count))[1][:, :count] if count else tokens[:, None][:, :0]
-    return torch.cat([part.double() for part in (own, others, logprobs.gather(-1, others))], -1)
+    own = tokens[:, None].clamp(max=size - 1)
+    others = _best(logits, count) if count else own[:, :0]
+    found = torch.cat([_logprobs(logits, few, torch.cat([own, others], -1)) for few in parts_of(logits)])
+    found[:, 0].masked_fill_(tokens >= size, -math.inf)
+    return torch.cat([part.to(exact(logits.device)) for part in (found[:, :1], others, found[:, 1:])], -1)
+
+
+def _best(logits: Tensor, count: int) -> Tensor:
+    """Return the best tokens of each row, best first, and by number where they tie."""
+    values, tokens = head(logits, max(_LEAST, count))
+    tokens, order = tokens.sort(-1)
+    order = values.gather(-1, order).sort(dim=-1, descending=True, stable=True).indices
+    return tokens.gather(-1, order)[:, :count]
+
+
+def _logprobs(logits: Tensor, rows: slice, tokens: Tensor) -> Tensor:
+    return logits[rows].log_softmax(-1, dtype=torch.float32).gather(-1, tokens[rows])
 
 
 def described(token: int, numbers: list[float]) -> Choice:

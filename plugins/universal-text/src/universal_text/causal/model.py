@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from universal_core import GenerationRequest, ModelInfo
+from universal_core.continuous_batching import GuessedSequence
 from universal_core.conversation import (
     Answer,
     Constraint,
@@ -11,7 +12,6 @@ from universal_core.conversation import (
     Prompter,
     Sampling,
     Sequence,
-    Vocabulary,
     configured_template,
     context_asked,
     dialect_of,
@@ -19,11 +19,14 @@ from universal_core.conversation import (
 )
 from universal_core.pytorch import taken_memory, use_threads
 from universal_text.causal.adapters import Adapters
+from universal_text.causal.compiling import Report
 from universal_text.causal.engines import engine_of
+from universal_text.causal.guessing import guesser_of
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, template_of, vocabulary_of
 from universal_text.causal.sampling import Sampler
 from universal_text.causal.settings import default_sampling
+from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.claims import context_of
 from universal_text.options import CausalOptions
 
@@ -35,9 +38,10 @@ class WritingModel(LanguageModel):
     """Writes text for many requests at once with a model of transformers, whatever its prompts are made of.
 
     ``info`` tells how the model wants to be sampled. ``inputs`` says what it is given for the tokens of a step.
+    ``report`` is told how far a load is that takes long.
     """
 
-    sequence: ClassVar[type[Sequence]] = Sequence
+    sequence: ClassVar[type[Sequence]] = GuessedSequence
     """The class of an answer being written; one of a plugin's own knows more of its prompt than tokens."""
 
     def __init__(
@@ -45,9 +49,10 @@ class WritingModel(LanguageModel):
         info: ModelInfo,
         options: CausalOptions,
         model: Any,
-        vocabulary: Vocabulary,
+        vocabulary: TokenizerVocabulary,
         prompter: Prompter,
         inputs: Inputs | None = None,
+        report: Report | None = None,
     ) -> None:
         dialect = dialect_of(
             vocabulary,
@@ -61,7 +66,10 @@ class WritingModel(LanguageModel):
         self._choices = _choices_of(model) or vocabulary.size
         self._device = model.device
         known = _context(model.config, options.n_ctx)
-        self._engine, self.batches, self.context = engine_of(model, options, adapters, known, inputs)
+        guesser = guesser_of(options, vocabulary, self._choices)
+        self._engine, self.batches, self.context = engine_of(
+            model, options, adapters, known, guesser, inputs, report
+        )
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""
@@ -92,13 +100,13 @@ class WritingModel(LanguageModel):
 class CausalModel(WritingModel):
     """A model that continues text."""
 
-    def __init__(self, info: ModelInfo, options: CausalOptions) -> None:
+    def __init__(self, info: ModelInfo, options: CausalOptions, report: Report | None = None) -> None:
         use_threads(options.threads)
         model, tokenizer = load(info, options)
         vocabulary = vocabulary_of(model, tokenizer)
         template = configured_template(options.chat_template) or tokenizer.chat_template
         prompter = Prompter(vocabulary, template_of(template, tokenizer))
-        super().__init__(info, options, model, vocabulary, prompter)
+        super().__init__(info, options, model, vocabulary, prompter, report=report)
 
 
 def _choices_of(model: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""Where the tokens of sequences stand in one row of cells: each sequence's side by side, so that they are read as one."""
+"""Where the tokens of sequences stand in one row of cells: each sequence's side by side, to be read as one."""
 
 from typing import NamedTuple
 
@@ -50,10 +50,7 @@ class Regions:
         Raises ValueError where there are not as many.
         """
         region = self._regions.get(number) or Region(0, 0, 0)
-        if length > region.capacity:
-            moves = self._grow(number, region, length)
-        else:
-            moves = []
+        moves = self._grow(number, region, length) if length > region.capacity else []
         self._regions[number] = region
         region.length = length
         return moves
@@ -108,7 +105,8 @@ class Regions:
             moves.append(Move(region.start, place, region.length))
             region.start, region.capacity = place, needed[region] + slack
             place += region.capacity
-        # What goes down never reaches what has not moved yet when the lowest goes first; what goes up, when the highest.
+        # What goes down never reaches what has not moved yet when the lowest goes first, and what goes up when the
+        # highest does.
         down = [move for move in moves if move.target < move.source and move.count]
         up = [move for move in moves if move.target > move.source and move.count]
         return [*down, *reversed(up)]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from universal_core.conversation import Row, Sequence
+from universal_core.pytorch import use_threads
 from universal_text.causal.adapters import Adapters
 from universal_text.causal.inputs import Inputs
 
@@ -22,8 +23,15 @@ class SoloRunner:
     transformers has a cache for: sliding windows, recurrent states and mixtures of experts included.
     """
 
-    def __init__(self, model: Any, inputs: Inputs | None = None, adapters: Adapters | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        inputs: Inputs | None = None,
+        adapters: Adapters | None = None,
+        threads: int | None = None,
+    ) -> None:
         self._model = model
+        self._threads = threads
         self._adapters = adapters or Adapters(model, None)
         self._inputs = inputs or Inputs(model)
 
@@ -34,6 +42,7 @@ class SoloRunner:
 
     def step(self, rows: list[Row]) -> list[Outcome]:
         """Run the rows one after another; a row that fails does not harm the others."""
+        use_threads(self._threads)
         return [self._run(row) for row in rows]
 
     @torch.inference_mode()

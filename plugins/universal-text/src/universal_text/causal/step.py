@@ -11,7 +11,10 @@ from universal_text.causal.store import Layer, Store
 
 
 class Segment(NamedTuple):
-    """A row's share of a step: ``count`` tokens from ``place`` on, the last of ``length`` in the cells from ``start`` on."""
+    """A row's share of a step: ``count`` tokens from ``place`` on.
+
+    They are the last of ``length``, which are in the cells from ``start`` on.
+    """
 
     place: int
     count: int

@@ -46,7 +46,7 @@ class Store:
         return self._regions.start(number)
 
     def write(self, layer: int, keys: Tensor, values: Tensor, cells: Tensor) -> Layer:
-        """Keep the keys and values ``[heads, tokens, size]`` of tokens in their cells; return all that the layer has."""
+        """Keep keys and values ``[heads, tokens, size]`` of tokens in their cells; return all that the layer has."""
         kept = self._layers.get(layer)
         if kept is None:
             kept = self._layers[layer] = Layer(self._room(keys), self._room(values))

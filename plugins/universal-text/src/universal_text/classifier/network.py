@@ -1,7 +1,9 @@
 """Runs rows of tokens through a classifier of transformers, many rows at once."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,10 @@ from universal_text.classifier.options import ClassifierOptions
 from universal_text.documents import read_settings
 from universal_text.limits import longest_of, vocabulary_of
 from universal_text.loading import folder_of, load_pretrained
+from universal_text.packing import Unsupported, pack
 from universal_text.tokenizers import load_tokenizer
+
+log = logging.getLogger(__name__)
 
 # XLNet reads its answer off the last place, which must be a token: only rows of one length go together.
 _WITHOUT_PADDING = frozenset({"xlnet"})
@@ -40,7 +45,8 @@ class Network:
 
     def __init__(self, info: ModelInfo, options: ClassifierOptions, auto_class: Any) -> None:
         """Load the model in the folder ``info.path``; raises LoadFailed."""
-        use_threads(options.threads)
+        self._threads = options.threads
+        use_threads(self._threads)
         folder = folder_of(info, options)
         self._model = load_pretrained(info, auto_class, options)
         self._model.config.use_cache = False
@@ -64,6 +70,18 @@ class Network:
         self._budget = 1 if padding is None and self.pads_by_token else options.batch_tokens
         pads = "attention_mask" in self._takes and self.config.model_type not in _WITHOUT_PADDING
         self._allowance = allowance_on(self.device, options.batch_tokens) if pads else 0
+        if pads:
+            self._pack(options.batch_tokens)
+
+    def _pack(self, budget: int) -> None:
+        """Let the model read its texts without their padding, where it can."""
+        try:
+            pack(self._model, nullcontext)
+        except Unsupported as reason:
+            log.info("%s reads its texts padded: %s", self.config.model_type, reason)
+        else:
+            log.info("%s reads its texts side by side, without padding", self.config.model_type)
+            self._allowance = budget
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[Row]) -> list[Tensor]:
@@ -91,6 +109,7 @@ class Network:
         return row.ids.count(self.config.eos_token_id) if self.config.is_encoder_decoder else 0
 
     def _run(self, rows: Sequence[Row]) -> Sequence[Tensor]:
+        use_threads(self._threads)
         ids = [row.ids for row in rows]
         inputs = {"input_ids": padded(ids, self._filler), "attention_mask": mask_of(ids)}
         if self.has_types:

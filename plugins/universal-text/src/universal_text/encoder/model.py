@@ -22,6 +22,7 @@ from universal_text.encoder.dense import build_steps
 from universal_text.encoder.engines import open_network
 from universal_text.encoder.layout import Layout, read_layout
 from universal_text.encoder.network import Head, Row
+from universal_text.encoder.openvino import check_openvino, open_openvino
 from universal_text.encoder.options import EncoderOptions
 from universal_text.encoder.reader import Reader
 from universal_text.encoder.tokens import Tokens
@@ -47,12 +48,26 @@ class EncoderModel(ReadingModel):
         layout = read_layout(info.path)
         device = pick_device(options.device)
         dtype = _pick_dtype(options, device)
+        openvino = options.engine == "openvino"
+        if openvino:
+            check_openvino(device, dtype)
         transformer = load_transformer(
-            layout.transformer, device=device, dtype=dtype, trust_remote_code=options.trust_remote_code
+            layout.transformer,
+            device=device,
+            # OpenVINO narrows the weights itself.
+            dtype=torch.float32 if openvino else dtype,
+            trust_remote_code=options.trust_remote_code,
         )
         tokens = _tokens(layout, options, transformer)
         head = Head((options.pooling,) if options.pooling else layout.pooling, build_steps(layout).to(device))
-        self._network = open_network(transformer, head, dtype=dtype, filler=tokens.padding, budget=options.batch_tokens)
+        self._network = (open_openvino if openvino else open_network)(
+            transformer,
+            head,
+            dtype=dtype,
+            filler=tokens.padding,
+            budget=options.batch_tokens,
+            threads=options.threads,
+        )
         size = self._network.vectors([Row([0])]).shape[1]
         self._dimensions = layout.dimensions or size
         known = vocabulary_of(transformer)

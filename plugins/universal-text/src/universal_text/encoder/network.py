@@ -1,14 +1,15 @@
 """What an engine of the embedding model is: rows of token ids in, a vector for each of them out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from universal_text.batches import allowance_on, cut_batches, mask_of, padded
+from universal_text.batches import allowance_on, cut_batches, fill_batches, mask_of, padded
 from universal_text.encoder.options import PoolingMode
 from universal_text.encoder.pooling import pool
+from universal_text.packing import PackedForward
 
 
 class Row(NamedTuple):
@@ -33,11 +34,15 @@ class Head:
         self._modes = modes
         self._steps = steps
 
+    def of_texts(self, hidden: Tensor, rows: Sequence[Row]) -> Tensor:
+        """Return the vectors of (tokens, size): rows that stand one behind the other, without padding."""
+        pooled = pool(hidden, [len(row.ids) for row in rows], self._modes, [row.skipped for row in rows])
+        vectors: Tensor = self._steps(pooled)
+        return vectors
+
     def of_padded(self, hidden: Tensor, mask: Tensor, rows: Sequence[Row]) -> Tensor:
         """Return the vectors of (rows, tokens, size); ``mask`` is (rows, tokens), 1 where a row has a token."""
-        skipped = torch.tensor([row.skipped for row in rows], device=hidden.device)
-        vectors: Tensor = self._steps(pool(hidden, mask.bool(), self._modes, skipped))
-        return vectors
+        return self.of_texts(hidden[mask.bool()], rows)
 
 
 class PaddedNetwork:
@@ -67,12 +72,37 @@ class PaddedNetwork:
     @torch.inference_mode()
     def vectors(self, rows: Sequence[Row]) -> Tensor:
         """Return (rows, size) in float32 on the CPU, in the order of the rows, before the last normalizing."""
-        found: dict[int, Tensor] = {}
-        for places in cut_batches([len(row.ids) for row in rows], self._budget, self._allowance):
-            found.update(zip(places, self._run([rows[place] for place in places]).cpu(), strict=True))
-        return torch.stack([found[place] for place in range(len(rows))]) if rows else torch.empty(0, 0)
+        batches = cut_batches([len(row.ids) for row in rows], self._budget, self._allowance)
+        return _in_batches(rows, batches, self._run)
 
     def _run(self, rows: Sequence[Row]) -> Tensor:
         ids = padded([row.ids for row in rows], self._filler).to(self._device)
         mask = mask_of([row.ids for row in rows]).to(self._device)
         return self._head.of_padded(self._forward(ids, mask), mask, rows)
+
+
+class PackedNetwork:
+    """Runs rows one behind the other, without padding, where each attends to itself alone."""
+
+    def __init__(self, forward: PackedForward, head: Head, *, budget: int) -> None:
+        """``budget`` is the most tokens that run at once."""
+        self._forward = forward
+        self._head = head
+        self._budget = budget
+
+    @torch.inference_mode()
+    def vectors(self, rows: Sequence[Row]) -> Tensor:
+        """Return (rows, size) in float32 on the CPU, in the order of the rows, before the last normalizing."""
+        return _in_batches(rows, fill_batches([len(row.ids) for row in rows], self._budget), self._run)
+
+    def _run(self, rows: Sequence[Row]) -> Tensor:
+        ids = torch.tensor([token for row in rows for token in row.ids])
+        return self._head.of_texts(self._forward(ids, [len(row.ids) for row in rows]), rows)
+
+
+def _in_batches(rows: Sequence[Row], batches: Iterable[list[int]], run: Callable[[list[Row]], Tensor]) -> Tensor:
+    """Run rows in batches of their places; return (rows, size) on the CPU, in the order of the rows."""
+    found: dict[int, Tensor] = {}
+    for places in batches:
+        found.update(zip(places, run([rows[place] for place in places]).cpu(), strict=True))
+    return torch.stack([found[place] for place in range(len(rows))]) if rows else torch.empty(0, 0)

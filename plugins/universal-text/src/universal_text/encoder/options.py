@@ -13,6 +13,13 @@ PoolingMode = Literal["cls", "max", "mean", "mean_sqrt", "weightedmean", "last"]
 class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an embedding model is loaded and run."""
 
+    engine: Annotated[
+        Literal["pytorch", "openvino"],
+        Meta(
+            description="What computes the vectors of the tokens: PyTorch, or OpenVINO, which is faster on a processor, "
+            'takes longer to load and needs pip install "universal-text[openvino]".'
+        ),
+    ] = "pytorch"
     device: DeviceOption = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],

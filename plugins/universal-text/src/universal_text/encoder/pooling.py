@@ -1,6 +1,7 @@
 """From a vector per token to a vector per text."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,59 +9,71 @@ from torch import Tensor
 from universal_text.encoder.options import PoolingMode
 
 
-def pool(hidden: Tensor, mask: Tensor, modes: Sequence[PoolingMode], skipped: Tensor | None = None) -> Tensor:
-    """Return one float32 vector per text, those of several modes side by side: (batch, modes * size).
+def pool(
+    hidden: Tensor, lengths: Sequence[int], modes: Sequence[PoolingMode], skipped: Sequence[int] | None = None
+) -> Tensor:
+    """Return one float32 vector per text, those of several modes side by side: (texts, modes * size).
 
-    ``hidden`` is (batch, tokens, size). ``mask`` is (batch, tokens), true where there is a token rather than
-    padding; padding may be on either side. ``skipped`` is (batch,): tokens at the start of each text that do
-    not count, because they are a prompt's.
+    ``hidden`` is (tokens, size): the texts one behind the other, without padding; ``lengths`` are the tokens of each,
+    at least one. ``skipped`` are tokens at the start of each text that do not count, because they are a prompt's; a
+    text that is nothing but prompt keeps them, for it would have no vector.
     """
-    if skipped is not None:
-        mask = _without_prompt(mask, skipped)
-    return torch.cat([_POOLS[mode](hidden, mask) for mode in modes], dim=-1)
+    own = [skip if skip < length else 0 for skip, length in zip(skipped or [0] * len(lengths), lengths, strict=True)]
+    texts = _Texts(*torch.tensor([list(lengths), own], device=hidden.device))
+    if any(own):
+        hidden = hidden[texts.places() >= texts.skipped.repeat_interleave(texts.lengths)]
+    return torch.cat([_POOLS[mode](hidden, texts) for mode in modes], dim=-1)
 
 
-def _without_prompt(mask: Tensor, skipped: Tensor) -> Tensor:
-    """Take the first tokens out; a text that is nothing but prompt keeps them, for it would have no vector."""
-    kept = mask & (mask.cumsum(1) > skipped[:, None])
-    return torch.where(kept.any(1, keepdim=True), kept, mask)
+class _Texts(NamedTuple):
+    """The tokens of each text, and how many at its start do not count; those that do stand one behind the other."""
+
+    lengths: Tensor
+    skipped: Tensor
+
+    def places(self) -> Tensor:
+        """Return the place of every token in its text, counted from 0."""
+        ends = self.lengths.cumsum(0)
+        starts = (ends - self.lengths).repeat_interleave(self.lengths)
+        return torch.arange(len(starts), device=starts.device) - starts
+
+    def counts(self) -> Tensor:
+        """Return how many tokens of each text count."""
+        return self.lengths - self.skipped
 
 
-def _first(hidden: Tensor, mask: Tensor) -> Tensor:
-    return _at(hidden, mask.int().argmax(1))
+def _first(hidden: Tensor, texts: _Texts) -> Tensor:
+    return hidden[texts.counts().cumsum(0) - texts.counts()].float()
 
 
-def _last(hidden: Tensor, mask: Tensor) -> Tensor:
-    return _at(hidden, mask.shape[1] - 1 - mask.flip(1).int().argmax(1))
+def _last(hidden: Tensor, texts: _Texts) -> Tensor:
+    return hidden[texts.counts().cumsum(0) - 1].float()
 
 
-def _at(hidden: Tensor, place: Tensor) -> Tensor:
-    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
+def _max(hidden: Tensor, texts: _Texts) -> Tensor:
+    return torch.segment_reduce(hidden.float(), "max", lengths=texts.counts())
 
 
-def _max(hidden: Tensor, mask: Tensor) -> Tensor:
-    return hidden.masked_fill(~mask[..., None], float("-inf")).amax(1).float()
+def _sum(hidden: Tensor, texts: _Texts) -> Tensor:
+    return torch.segment_reduce(hidden.float(), "sum", lengths=texts.counts())
 
 
-def _sum(hidden: Tensor, mask: Tensor) -> Tensor:
-    return hidden.masked_fill(~mask[..., None], 0).sum(1, dtype=torch.float32)
+def _mean(hidden: Tensor, texts: _Texts) -> Tensor:
+    return _sum(hidden, texts) / texts.counts()[:, None]
 
 
-def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    return _sum(hidden, mask) / mask.sum(1, keepdim=True)
+def _mean_sqrt(hidden: Tensor, texts: _Texts) -> Tensor:
+    return _sum(hidden, texts) / texts.counts()[:, None].sqrt()
 
 
-def _mean_sqrt(hidden: Tensor, mask: Tensor) -> Tensor:
-    return _sum(hidden, mask) / mask.sum(1, keepdim=True).sqrt()
-
-
-def _weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
+def _weighted_mean(hidden: Tensor, texts: _Texts) -> Tensor:
     """Weigh each token by its place, counted from 1 (SGPT, https://arxiv.org/abs/2202.08904)."""
-    weights = mask * torch.arange(1, mask.shape[1] + 1, device=mask.device, dtype=torch.float32)
-    return torch.einsum("bt,bts->bs", weights, hidden.float()) / weights.sum(1, keepdim=True)
+    places = texts.places()
+    weights = (places[places >= texts.skipped.repeat_interleave(texts.lengths)] + 1)[:, None].float()
+    return _sum(hidden * weights, texts) / _sum(weights, texts)
 
 
-_POOLS: dict[PoolingMode, Callable[[Tensor, Tensor], Tensor]] = {
+_POOLS: dict[PoolingMode, Callable[[Tensor, _Texts], Tensor]] = {
     "cls": _first,
     "max": _max,
     "mean": _mean,

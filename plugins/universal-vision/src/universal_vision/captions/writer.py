@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from universal_core import BadRequest, ContextLengthExceeded, TaskNotSupported, Usage
+from universal_core.pytorch import use_threads
 from universal_vision.loading import Inputs, Loaded
 
 
@@ -54,7 +55,7 @@ class Writer:
     """What a question is put into."""
 
     def __init__(self, loaded: Loaded, processor: Any, num_beams: int | None) -> None:
-        self.model, self.device, _ = loaded
+        self.model, self.device, _, self._threads = loaded
         self._joined = loaded.joined
         self.processor = processor
         self._beams = {"num_beams": num_beams} if num_beams else {}
@@ -81,7 +82,7 @@ class Writer:
             **self.stacked(batch),
             max_new_tokens=batch[0].max_length,
             do_sample=False,
-            stopping_criteria=StoppingCriteriaList([_Left(left)]),
+            stopping_criteria=StoppingCriteriaList([_Between(left, self._threads)]),
             **self._beams,
         )
         return [self._told(prepared, row) for prepared, row in zip(batch, tokens.tolist(), strict=True)]
@@ -151,13 +152,15 @@ class Writer:
         self._seen = int(output[0].shape[1])
 
 
-class _Left(StoppingCriteria):
-    """Ends all rows once nobody waits for any of them."""
+class _Between(StoppingCriteria):
+    """What is done between two tokens: all rows end once nobody waits for any of them, and threads follow the cores."""
 
-    def __init__(self, left: Callable[[], bool]) -> None:
+    def __init__(self, left: Callable[[], bool], threads: int | None) -> None:
         self._left = left
+        self._threads = threads
 
     def __call__(self, input_ids: Tensor, _scores: Any, **_: Any) -> Tensor:
+        use_threads(self._threads)
         return torch.full((input_ids.shape[0],), self._left(), device=input_ids.device, dtype=torch.bool)
 
 

@@ -1,0 +1,52 @@
+"""Models with a head: what is below the head reads its texts side by side, and the head gets them padded."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
+
+from universal_text.packing.attention import Unsupported
+from universal_text.packing.forward import PackedForward
+from universal_text.packing.linear import prepare
+
+
+def pack(model: PreTrainedModel, running: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Let the transformer below a model's head read texts without their padding; the head knows nothing of it.
+
+    Raises Unsupported, with the reason, for one that cannot; it is left as it was.
+    """
+    base = model.base_model
+    if base is model:
+        raise Unsupported("it has no head")
+    forward = PackedForward(base, running)
+    prepare(base, forward.check)
+    base.forward = _Unpadded(base, forward)
+
+
+class _Unpadded:
+    """Stands in for the forward pass of a transformer: padded inputs to padded hidden states."""
+
+    def __init__(self, base: PreTrainedModel, forward: PackedForward) -> None:
+        self._forward = forward
+        self._pooler = getattr(base, "pooler", None)
+
+    def __call__(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        **others: Any,
+    ) -> BaseModelOutput:
+        """Return (texts, longest, size), with zeros where there is padding, on whichever side it is."""
+        real = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        types = None if token_type_ids is None else token_type_ids[real]
+        hidden = self._forward(input_ids[real], real.sum(1).tolist(), types)
+        padded = hidden.new_zeros(*real.shape, hidden.shape[-1])
+        padded[real] = hidden
+        if self._pooler is None:
+            return BaseModelOutput(last_hidden_state=padded)
+        return BaseModelOutputWithPooling(last_hidden_state=padded, pooler_output=self._pooler(padded))
