@@ -13,10 +13,13 @@ import argparse
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 # Read by libraries when they are imported.
 os.environ.update(HF_HUB_OFFLINE="1", TQDM_DISABLE="1")
+
+import msgspec
 
 from bench import drawing, preparing, results
 from bench.comparison import Found
@@ -38,24 +41,34 @@ def main(arguments: list[str] | None = None) -> None:
     elif PREPARE in names:
         preparing.prepare(setting, [name for name in names if name != PREPARE])
     else:
-        measured = run(names, setting)
+        measured: dict[str, Measured] = {}
+        for name in names:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            measured[name] = run(name, setting)
+            if given.json and measured[name].found.comparisons:
+                # After each: a run is long, and what is found is not lost with what comes after it.
+                results.write(given.json, _results(setting, {name: measured[name]}))
         print(table({name: each.found for name, each in measured.items()}))
-        if given.json:
-            results.write(given.json, _results(setting, measured))
+        if any(not each.found.comparisons for each in measured.values()):
+            raise SystemExit(1)
 
 
-def run(names: list[str], setting: Setting) -> dict[str, Measured]:
-    """Do some measurements; one whose libraries are not installed is left out, which is said."""
-    measured = {}
-    for name in names:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        began = time.perf_counter()
-        try:
-            found = measurement(name)(setting)
-        except ImportError as error:
-            found = Found("left out", [], [str(error)])
-        measured[name] = Measured(results.conditions(setting), found, round(time.perf_counter() - began, 1))
-    return measured
+def run(name: str, setting: Setting) -> Measured:
+    """Do a measurement; one that fails, or whose libraries are not installed, finds nothing but that."""
+    began = time.perf_counter()
+    try:
+        found = measurement(name)(setting)
+    except (ImportError, RuntimeError) as error:
+        traceback.print_exception(error)
+        found = Found("failed", [], [f"{type(error).__name__}: {error}"])
+    found = _without_goals(found) if setting.quick else found
+    return Measured(results.conditions(setting), found, round(time.perf_counter() - began, 1))
+
+
+def _without_goals(found: Found) -> Found:
+    """What small models do in a moment says nothing about a goal."""
+    replace = msgspec.structs.replace
+    return replace(found, comparisons=[replace(each, goals=()) for each in found.comparisons])
 
 
 def _results(setting: Setting, measured: dict[str, Measured]) -> Results:

@@ -26,7 +26,13 @@ def drawn(page: str) -> str:
 
 
 def _part(results: Results, name: str) -> str:
-    return _machine(results) if name == "machine" else page_table(results.measurements[name].found)
+    if name == "machine":
+        return _machine(results)
+    measured = results.measurements[name]
+    quick = (
+        "\n\nThis was a quick run with a small model: the figures say nothing yet." if measured.conditions.quick else ""
+    )
+    return page_table(measured.found) + quick
 
 
 def _machine(results: Results) -> str:
@@ -34,4 +40,5 @@ def _machine(results: Results) -> str:
     where = f"{place.processor}, {place.cores} cores, {place.memory:g} GiB of memory"
     where += f", {place.accelerator}" if place.accelerator else ""
     libraries = ", ".join(f"{name} {results.packages[name]}" for name in ("torch", "transformers"))
-    return f"{where}; {place.system}, Python {place.python}, {libraries}. {told.threads} threads for everybody."
+    run = f"{told.threads} threads, {told.dtype}"
+    return f"Measured on {where}; {place.system}, Python {place.python}, {libraries}; {run}."

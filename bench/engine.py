@@ -50,13 +50,13 @@ def measure(setting: Setting) -> Found:
     with closing(_model(setting, str(folder), max(sizes.rows))) as model:
         found = {rows: asyncio.run(_rounds(model, loop, rows, sizes, setting.rounds)) for rows in sizes.rows}
     about = f"{sizes.shape}, {sizes.prompt} tokens in, {sizes.tokens} out, no server, greedy"
-    return Found(about, [each for rows, rounds in found.items() for each in _compared(rows, rounds)])
+    return Found(about, [each for rows, rounds in found.items() for each in compared(_case(rows), rounds)])
 
 
-def prompts_of(count: int, sizes: Sizes, seed: object) -> list[list[int]]:
-    """Return prompts, all different."""
+def prompts_of(count: int, length: int, seed: object) -> list[list[int]]:
+    """Return prompts of token ids, all different."""
     draw = random.Random(str((seed, count)))
-    return [[draw.randrange(1000, 18000) for _ in range(sizes.prompt)] for _ in range(count)]
+    return [[draw.randrange(1000, 18000) for _ in range(length)] for _ in range(count)]
 
 
 async def through_engine(model: Any, prompts: list[list[int]], tokens: int) -> Round:
@@ -98,7 +98,7 @@ async def _rounds(model: Any, loop: Loop, rows: int, sizes: Sizes, rounds: int) 
     for number, name, _ in turns(found, rounds):
         # What comes before the first round only warms up.
         now = sizes if number >= 0 else short
-        prompts = prompts_of(rows, now, number)
+        prompts = prompts_of(rows, now.prompt, number)
         if name == ENGINE:
             reached = await through_engine(model, prompts, now.tokens)
         else:
@@ -123,8 +123,12 @@ async def _answer(model: Any, prompt: list[int], tokens: int) -> list[float]:
     return moments
 
 
-def _compared(rows: int, found: dict[str, list[Round]]) -> Iterator[Comparison]:
-    case = f"{rows} rows" if rows > 1 else "1 row"
+def _case(rows: int) -> str:
+    return f"{rows} rows" if rows > 1 else "1 row"
+
+
+def compared(case: str, found: dict[str, list[Round]]) -> Iterator[Comparison]:
+    """Yield what the engine has of the loop, while decoding and with prompts."""
     for part, words in (("decode", "decoding"), ("whole", "prompts too")):
         samples = {name: [getattr(each, part) for each in rounds] for name, rounds in found.items()}
         yield Comparison(case, f"tokens a second, {words}", "tokens/s", samples, (Goal(LOOP, least=GOAL),))

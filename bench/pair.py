@@ -34,7 +34,7 @@ class Sizes(NamedTuple):
     """The pairs, the seconds of each turn, tokens of a prompt and of an answer, and the shape of the text models."""
 
     pairs: tuple[str, ...] = tuple(PAIRS)
-    seconds: float = 4.0
+    seconds: float = 3.0
     prompt: int = 32
     tokens: int = 32
     layers: int = 12

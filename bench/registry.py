@@ -19,6 +19,15 @@ MEASUREMENTS = {
     "images": "bench.images:measure",
     "speech-to-text": "bench.speech_to_text:measure",
     "text-to-speech": "bench.text_to_speech:measure",
+    "gguf-chats": "bench.llama.chats:measure",
+    "gguf-stall": "bench.llama.streams:stall",
+    "gguf-turns": "bench.llama.streams:turns",
+    "gguf-sampling": "bench.llama.sampling:measure",
+    "gguf-engine": "bench.llama.engine:measure",
+    "gguf-embeddings": "bench.llama.vectors:measure",
+    "gguf-start": "bench.llama.processes:start",
+    "gguf-pair": "bench.llama.processes:pair",
+    "gguf-lookup": "bench.llama.lookup:measure",
 }
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,13 @@ def machine(device: str) -> Machine:
     )
 
 
+@cache
 def packages() -> dict[str, str]:
     """Return the versions of everything that is installed."""
     return dict(sorted({each.name.lower(): each.version for each in distributions()}.items()))
 
 
+@cache
 def packages_of(python: Path) -> dict[str, str]:
     """Return the versions of everything that is installed beside another interpreter."""
     asked = subprocess.run([python, "-m", "pip", "list", "--format", "json"], check=True, capture_output=True)

@@ -63,6 +63,8 @@ def make(folder: Path, layers: int, hidden: int, size: int) -> Path:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     tokenizer = tokenizer_of(size)
+    # A GGUF file has to name a token that begins a text.
+    tokenizer.bos_token = tokenizer.eos_token
     config = Qwen3Config(
         vocab_size=size,
         hidden_size=hidden,
@@ -74,7 +76,7 @@ def make(folder: Path, layers: int, hidden: int, size: int) -> Path:
         max_position_embeddings=4096,
         tie_word_embeddings=False,
         eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
+        bos_token_id=tokenizer.bos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(0)

@@ -35,9 +35,9 @@ def measure(setting: Setting) -> Found:
     sizes, notes = setting.sizes(Sizes(), QUICK), list[str]()
     model = chat_model(setting.folder, sizes.shape)
     with running(setting, model, 1, notes, (CONTINUOUS,)) as servers:
-        found = asyncio.run(_rounds(servers, sizes, setting.rounds))
+        found = asyncio.run(rounds_of(servers, sizes, setting.rounds))
     about = f"{sizes.shape}, a chat that begins with {sizes.prompt} tokens; milliseconds to the first token"
-    return Found(about, [_compared(name, firsts) for name, firsts in found.items()], notes)
+    return Found(about, [compared(name, times, GOAL if name == OURS else None) for name, times in found.items()], notes)
 
 
 async def ask_twice(server: Server, sizes: Sizes, seed: object) -> tuple[float, float]:
@@ -49,7 +49,8 @@ async def ask_twice(server: Server, sizes: Sizes, seed: object) -> tuple[float, 
     return first.first, second.first
 
 
-async def _rounds(servers: dict[str, Server], sizes: Sizes, rounds: int) -> dict[str, list[tuple[float, float]]]:
+async def rounds_of(servers: dict[str, Server], sizes: Sizes, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return the seconds to the first token of both turns, by server and round."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
     for server in servers.values():
         await warm_up(server, Load(1, sizes.question + TEMPLATE_TOKENS, sizes.tokens))
@@ -58,6 +59,7 @@ async def _rounds(servers: dict[str, Server], sizes: Sizes, rounds: int) -> dict
     return found
 
 
-def _compared(name: str, found: list[tuple[float, float]]) -> Comparison:
+def compared(case: str, found: list[tuple[float, float]], most: float | None) -> Comparison:
+    """Return what the second turn's first token takes beside the first turn's."""
     samples = {turn: [each[place] * 1e3 for each in found] for place, turn in ((1, SECOND), (0, FIRST))}
-    return Comparison(name, "first token", "ms", samples, (Goal(FIRST, most=GOAL),) if name == OURS else ())
+    return Comparison(case, "first token", "ms", samples, (Goal(FIRST, most=most),) if most else ())

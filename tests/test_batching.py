@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from universal_core.batching import Batcher, Batching, attempt, batched, batching_of
+from universal_core.batching import Batcher, Batching, answering, attempt, batched, batching_of
 
 
 class Recorder:
@@ -190,3 +190,99 @@ def test_the_decorator_marks_a_method_and_leaves_it_callable() -> None:
     assert (batching.cost("four"), batching.budget) == (4, 3)
     assert model.embed(["x"]) == ["x"]
     assert batching_of(model.chat) is None
+
+
+class Reading:
+    """A model that spells its requests before it answers them."""
+
+    def __init__(self) -> None:
+        self.read: list[list[str]] = []
+
+    def spell(self, requests: list[str]) -> list[Any]:
+        self.read.append(requests)
+        if "unreadable" in requests:
+            raise ValueError("cannot read it")
+        return [ValueError("bad") if text == "bad" else list(text) for text in requests]
+
+    @batched(cost=len, budget=4, prepare=spell)
+    def embed(self, spelled: list[list[str]]) -> list[Any]:
+        return [len(letters) for letters in spelled]
+
+
+def prepared(model: Reading, run: Callable[[Callable[[], Any]], Any], read: Callable[[Callable[[], Any]], Any]) -> Any:
+    batching = batching_of(model.embed)
+    assert batching is not None
+    return Batcher(answering(model.embed), batching, run, read)
+
+
+async def at_once(function: Callable[[], Any]) -> Any:
+    return function()
+
+
+def test_a_direct_call_prepares_its_requests_and_leaves_errors_in_their_places() -> None:
+    one, other, third = Reading().embed(["a", "bad", "ccc"])
+    assert (one, str(other), third) == (1, "bad", 3)
+
+
+def test_requests_are_prepared_together_and_cost_what_was_made_of_them() -> None:
+    async def main() -> None:
+        model, batches = Reading(), []
+
+        async def run(function: Callable[[], Any]) -> Any:
+            found = function()
+            batches.append(found)
+            return found
+
+        batcher = prepared(model, run, at_once)
+        assert await asyncio.gather(*map(batcher, ["aaa", "b", "ccc"])) == [3, 1, 3]
+        assert model.read == [["aaa", "b", "ccc"]]
+        assert batches == [[1, 3], [3]]
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_prepared_fails_alone() -> None:
+    async def main() -> None:
+        batcher = prepared(Reading(), at_once, at_once)
+        found = await asyncio.gather(*map(batcher, ["a", "bad", "unreadable", "cc"]), return_exceptions=True)
+        assert [str(one) for one in found] == ["1", "bad", "cannot read it", "2"]
+
+    asyncio.run(main())
+
+
+def test_the_next_requests_are_prepared_while_the_model_computes() -> None:
+    async def main() -> None:
+        model, computing, read = Reading(), asyncio.Event(), asyncio.Event()
+
+        async def run(function: Callable[[], Any]) -> Any:
+            computing.set()
+            # The model is not free before the second request has been read.
+            await read.wait()
+            return function()
+
+        async def reading(function: Callable[[], Any]) -> Any:
+            found = function()
+            if len(model.read) == 2:
+                read.set()
+            return found
+
+        batcher = prepared(model, run, reading)
+        first = asyncio.ensure_future(batcher("a"))
+        await computing.wait()
+        assert await asyncio.gather(first, batcher("bb")) == [1, 2]
+        assert model.read == [["a"], ["bb"]]
+
+    asyncio.run(main())
+
+
+def test_a_request_that_nobody_waits_for_is_not_prepared() -> None:
+    async def main() -> None:
+        model = Reading()
+        batcher = prepared(model, at_once, at_once)
+        jobs = [asyncio.ensure_future(batcher(text)) for text in ("a", "b")]
+        await asyncio.sleep(0)
+        jobs[0].cancel()
+        assert await jobs[1] == 1
+        assert model.read == [["b"]]
+
+    asyncio.run(main())

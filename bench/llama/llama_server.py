@@ -18,13 +18,13 @@ FLAGS = (
 """llama-cpp-python's own defaults; the web page, TLS, tests and examples are left out."""
 
 
-def find(given: str | None, folder: Path) -> Path | None:
-    """Return the program that was named, or $LLAMA_SERVER, or the one that was built, or the one on the path."""
-    for place in (given, os.environ.get("LLAMA_SERVER")):
-        if place and not Path(place).is_file():
-            raise SystemExit(f"there is no llama-server at {place}")
+def find(folder: Path) -> Path | None:
+    """Return $LLAMA_SERVER, or the program that was built, or the one on the path."""
+    given = os.environ.get("LLAMA_SERVER")
+    if given and not Path(given).is_file():
+        raise SystemExit(f"there is no llama-server at {given}")
     built = _place(folder) / "build" / "bin" / "llama-server"
-    found = given or os.environ.get("LLAMA_SERVER") or (built if built.exists() else shutil.which("llama-server"))
+    found = given or (built if built.exists() else shutil.which("llama-server"))
     return Path(found) if found else None
 
 

@@ -1,53 +1,25 @@
-"""Random GGUF models in real shapes, made once and kept: speed does not depend on the weights' values.
+"""Random GGUF models in real shapes, made once and kept; bench.models says what matters about their values."""
 
-Two things about the values matter all the same. How flat the distribution of the next token is decides what top-p
-costs: ``output_norm`` is set so that the logits spread like a real model's, which leaves a few bits of entropy. And an
-answer must not end early: the rows of the tokens that end a turn are small, so that their logits are near 0 where the
-best are above 20.
-"""
-
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gguf
 import numpy
 
-from library import quantise
-from vocabulary import CHAT_TEMPLATE, SPECIAL, byte_level, word_pieces
+from bench.llama.library import quantise
+from bench.models import EMBEDDING_STD, LOGIT_SPREAD, SHAPES, Shape, made
+from bench.vocabulary import CHAT_TEMPLATE, SPECIAL, byte_level, word_pieces
 
 VERSION = 1
 """Stands in the files' names; raise it when what this module writes changes."""
 
-LOGIT_SPREAD = 5.0
-"""Standard deviation of the logits."""
-
-EMBEDDING_STD = 0.02
 ROWS = 8192
 
 Tensor = tuple[str, tuple[int, ...], float, type[Any]]
 """Name, shape, standard deviation (0 for a vector of ones), type."""
 
 
-class Shape(NamedTuple):
-    """The measures of a Qwen3 with tied embeddings."""
-
-    layers: int
-    hidden: int
-    feed_forward: int
-    heads: int
-    key_value_heads: int
-    head: int
-    vocabulary: int
-    context: int
-
-
-SHAPES = {
-    "qwen3-0.6b": Shape(28, 1024, 3072, 16, 8, 128, 151936, 40960),
-    "100m": Shape(12, 768, 2048, 12, 4, 64, 32000, 40960),
-}
 MINILM = Shape(6, 384, 1536, 12, 12, 32, 30522, 512)
 
 
@@ -61,8 +33,8 @@ def text_model(folder: Path, shape: str, kind: str, threads: int, *, repeats: bo
     if not target.exists():
         source = folder / f"{name}-F16.gguf"
         if not source.exists():
-            _made(source, lambda path: _write_qwen3(path, SHAPES[shape], repeats=repeats))
-        _made(target, lambda path: quantise(source, path, kind, threads))
+            made(source, lambda path: _write_qwen3(path, SHAPES[shape], repeats=repeats))
+        made(target, lambda path: quantise(source, path, kind, threads))
     return target
 
 
@@ -70,7 +42,7 @@ def embedding_model(folder: Path) -> Path:
     """Return the file of an encoder with the shape of all-MiniLM-L6-v2 in F16, made now if it is not there."""
     target = folder / f"minilm-v{VERSION}-F16.gguf"
     if not target.exists():
-        _made(target, _write_bert)
+        made(target, _write_bert)
     return target
 
 
@@ -79,15 +51,6 @@ def forget_sources(folder: Path) -> None:
     for shape in SHAPES:
         for source in folder.glob(f"{shape}*-v{VERSION}-F16.gguf"):
             source.unlink()
-
-
-def _made(target: Path, write: Any) -> None:
-    """Make a file under another name first, so that an interrupted run leaves nothing that looks complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    began, unfinished = time.perf_counter(), target.with_suffix(".part")
-    write(unfinished)
-    shutil.move(unfinished, target)
-    print(f"made {target} in {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def _write_qwen3(path: Path, shape: Shape, *, repeats: bool) -> None:

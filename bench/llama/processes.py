@@ -5,79 +5,79 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from chats import answered
-from client import ask, chat
-from models import text_model
-from report import Rounds, goal, heading, ratio, spread
-from servers import LLAMA_SERVER, OURS, Server, available, options_of, peer, universal
-from setting import Setting
-from vocabulary import text
+from bench.asking import answered
+from bench.client import ask, chat
+from bench.comparison import Comparison, Found, Goal, Samples
+from bench.llama.models import text_model
+from bench.llama.servers import LLAMA_SERVER, available, options_of, peer
+from bench.llama.setting import Sizes, sizes_of
+from bench.rounds import in_turns
+from bench.servers import OURS, Server, universal
+from bench.setting import Setting
+from bench.vocabulary import text
 
 START_GOAL, PAIR_GOAL = 1.3, 0.8
 
 
-def start(setting: Setting) -> None:
-    """Measure the seconds from the start of a process to the first token of its model."""
-    for kind in setting.files:
-        heading(f"from a server's start to its first token, the file in the page cache, {setting.shape} {kind}")
-        file = text_model(setting.folder, setting.shape, kind, setting.threads)
-        names = [OURS]
-        if LLAMA_SERVER in setting.peers and available(setting, LLAMA_SERVER):
-            names.append(LLAMA_SERVER)
-        found: Rounds = {name: [] for name in names}
-        for number in range(setting.rounds + 1):
-            for name in names:
-                took = _start(_server(setting, name, file))
-                # The first round brings the file into the page cache.
-                found[name].extend([took] if number else [])
-        for name, times in found.items():
-            print(f"  {name:<18}{spread(times, 'ms', 1e3)}")
-        if len(names) > 1:
-            print(f"  to {LLAMA_SERVER}: {goal(ratio(found[OURS], found[LLAMA_SERVER]), most=START_GOAL)}")
+def start(setting: Setting) -> Found:
+    """From the start of a server's process to the first token of its model, the file in the page cache."""
+    sizes, notes, found = sizes_of(setting), list[str](), list[Comparison]()
+    names = [OURS, *([LLAMA_SERVER] if available(setting, LLAMA_SERVER, notes) else [])]
+    for kind in sizes.files:
+        file = text_model(setting.folder, sizes.shape, kind, setting.threads)
+        runs = {name: lambda name=name, file=file: _start(_server(setting, sizes, name, file)) for name in names}
+        # The round that warms up brings the file into the page cache.
+        samples = in_turns(runs, setting.rounds)
+        found.append(Comparison(kind, "first token", "ms", samples, (Goal(LLAMA_SERVER, most=START_GOAL),)))
+    return Found(f"{sizes.shape}, asked as soon as the server listens", found, notes)
 
 
-def _server(setting: Setting, name: str, file: Path) -> AbstractContextManager[Server]:
+def _server(setting: Setting, sizes: Sizes, name: str, file: Path) -> AbstractContextManager[Server]:
     if name == OURS:
         # Asked right away, as a client would; the request waits for the model.
-        return universal({"bench": (file, options_of(setting))}, wait=False)
-    return peer(setting, name, file)
+        return universal({"bench": (file, options_of(setting, sizes))}, wait=False)
+    return peer(setting, sizes, name, file)
 
 
 def _start(server: AbstractContextManager[Server]) -> float:
     began = time.perf_counter()
     with server as running:
         asyncio.run(ask(running.url, {**chat(text(1, 0), 1), "model": running.model}))
-        return time.perf_counter() - began
+        return (time.perf_counter() - began) * 1e3
 
 
-def pair(setting: Setting) -> None:
-    """Measure the tokens a second of two models of one server, busy at once, against one of them alone."""
-    for kind in setting.files:
-        heading(f"two models busy at once, {setting.shape} {kind}")
-        file = text_model(setting.folder, setting.shape, kind, setting.threads)
+def pair(setting: Setting) -> Found:
+    """Two models of one server busy at once, beside one of them alone."""
+    sizes, found = sizes_of(setting), list[Comparison]()
+    for kind in sizes.files:
+        file = text_model(setting.folder, sizes.shape, kind, setting.threads)
         # Two names are two processes, which share nothing but the page cache.
-        options = options_of(setting)
+        options = options_of(setting, sizes)
         # How many threads each gets is what is measured.
         del options["n_threads"]
         with universal(dict.fromkeys(("one", "two"), (file, options))) as one:
-            for clients in setting.clients[:2]:
-                alone, both = asyncio.run(_pair(one, one._replace(model="two"), clients, setting))
-                shown = goal(ratio(both, alone), least=PAIR_GOAL)
-                rates = f"alone {spread(alone, 'tokens/s')}, both together {spread(both, 'tokens/s')}"
-                print(f"  clients of each: {clients:<3}{rates}   {shown}")
+            for clients in sizes.clients[:2]:
+                samples = asyncio.run(_pair(one, one._replace(model="two"), clients, sizes, setting.rounds))
+                case = f"{kind}, clients of each: {clients}"
+                found.append(
+                    Comparison(case, "tokens a second", "tokens/s", samples, (Goal("alone", least=PAIR_GOAL),))
+                )
+    return Found(f"{sizes.shape}, threads left to the plugin", found)
 
 
-async def _pair(one: Server, two: Server, clients: int, setting: Setting) -> tuple[list[float], list[float]]:
-    """Return the rates of one alone and of both, in turns."""
-    alone, both = [], []
-    for number in range(setting.rounds + 1):
-        alone.append(await _rate([one], clients, 2 * number, setting))
-        both.append(await _rate([one, two], clients, 2 * number + 1, setting))
-    # The first round warms up.
-    return alone[1:], both[1:]
+async def _pair(one: Server, two: Server, clients: int, sizes: Sizes, rounds: int) -> Samples:
+    """Return the rates of both and of one alone, in turns."""
+    found: Samples = {"both together": [], "alone": []}
+    for number in range(rounds + 1):
+        alone = await _rate([one], clients, 2 * number, sizes)
+        both = await _rate([one, two], clients, 2 * number + 1, sizes)
+        for name, rate in (("both together", both), ("alone", alone)):
+            # The first round warms up.
+            found[name].extend([rate] if number else [])
+    return found
 
 
-async def _rate(servers: list[Server], clients: int, number: int, setting: Setting) -> float:
+async def _rate(servers: list[Server], clients: int, number: int, sizes: Sizes) -> float:
     began = time.perf_counter()
-    found = await asyncio.gather(*(answered(server, clients, number, setting) for server in servers))
+    found = await asyncio.gather(*(answered(server, clients, sizes.load, number) for server in servers))
     return sum(answer.tokens for answers in found for answer in answers) / (time.perf_counter() - began)

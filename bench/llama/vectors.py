@@ -5,40 +5,42 @@ import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
-from client import post
-from inside import embed, loaded
-from models import embedding_model
-from report import Rounds, goal, heading, ratio, spread
-from servers import LLAMA_SERVER, OURS, Server, available, peer, universal
-from setting import Setting
-from vocabulary import text
+from bench.client import post
+from bench.comparison import Comparison, Found, Goal, Samples
+from bench.llama.inside import embed, loaded
+from bench.llama.models import embedding_model
+from bench.llama.servers import LLAMA_SERVER, available, peer
+from bench.llama.setting import Sizes, sizes_of
+from bench.servers import OURS, Server, universal
+from bench.setting import Setting
+from bench.vocabulary import text
 
 CLIENTS, LENGTH = 32, 128
 GOAL = 0.95
 DIRECT = "engine, one batch"
 
 
-def measure(setting: Setting) -> None:
+def measure(setting: Setting) -> Found:
     """Compare both, and llama-server where it is there."""
-    heading(f"embeddings, MiniLM's shape in F16: {LENGTH} tokens a document, {CLIENTS} clients")
-    found = asyncio.run(_rounds(setting))
-    for name, rates in found.items():
-        shown = goal(ratio(rates, found[DIRECT]), least=GOAL if name == OURS else None)
-        print(f"  {name:<18}{spread(rates, 'documents/s')}   {shown}")
+    sizes, notes = sizes_of(setting), list[str]()
+    samples = asyncio.run(_rounds(setting, sizes, notes))
+    about = f"MiniLM's shape in F16, {LENGTH} tokens a document, {CLIENTS} clients"
+    compared = Comparison("documents", "documents a second", "docs/s", samples, (Goal(DIRECT, least=GOAL),))
+    return Found(about, [compared], notes)
 
 
-async def _rounds(setting: Setting) -> Rounds:
+async def _rounds(setting: Setting, sizes: Sizes, notes: list[str]) -> Samples:
     """Let all take turns on the same documents."""
     file, options = embedding_model(setting.folder), {"n_threads": setting.threads}
     async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(loaded(file, "embed", options))
         servers = [stack.enter_context(universal({"bench": (file, options)}))]
-        if LLAMA_SERVER in setting.peers and available(setting, LLAMA_SERVER):
-            room = setting._replace(slots=CLIENTS, context=CLIENTS * LENGTH * 2)
-            servers.append(stack.enter_context(peer(room, LLAMA_SERVER, file, "--embeddings")))
-        found: Rounds = {name: [] for name in (DIRECT, *(server.name for server in servers))}
+        model = await stack.enter_async_context(loaded(file, "embed", options))
+        if available(setting, LLAMA_SERVER, notes):
+            room = sizes._replace(slots=CLIENTS, context=CLIENTS * LENGTH * 2)
+            servers.append(stack.enter_context(peer(setting, room, LLAMA_SERVER, file, "--embeddings")))
+        found: Samples = {name: [] for name in (OURS, DIRECT, *(server.name for server in servers[1:]))}
         for number in range(setting.rounds + 1):
-            documents = [text(LENGTH - 2, (number, document)) for document in range(setting.documents)]
+            documents = [text(LENGTH - 2, (number, document)) for document in range(sizes.documents)]
             rates = {DIRECT: await _rate(embed(model, tuple(documents)), len(documents))}
             for server in servers:
                 rates[server.name] = await _rate(_served(server, documents), len(documents))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from universal_core.batching import Batcher, batching_of
+from universal_core.batching import Batcher, answering, batching_of
 from universal_core.config import nearest
 from universal_core.errors import BadRequest, TaskNotSupported
 from universal_core.hookspecs import hookimpl
@@ -61,6 +61,8 @@ class Execution:
         """``thread`` is the model's one thread: plain methods run on it, a job at a time."""
         self._backends = backends
         self._thread = thread
+        # A model's requests are prepared one after the other: tokenizers are not promised to read in two threads.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._batchers: dict[str, Batcher] = {}
 
     @hookimpl(trylast=True)
@@ -79,11 +81,14 @@ class Execution:
         if batching is None:
             return method(request)
         if task not in self._batchers:
-            self._batchers[task] = Batcher(method, batching, self._on_thread)
+            self._batchers[task] = Batcher(answering(method), batching, self._on_thread, self._on_reader)
         return self._batchers[task](request)
 
     async def _on_thread(self, function: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def _on_reader(self, function: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
 
 def method_of(model: Any, task: str) -> Callable[[Any], Any]:

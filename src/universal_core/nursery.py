@@ -19,7 +19,7 @@ import msgspec
 
 from universal_core import logs, worker
 from universal_core.plugins import Plugins
-from universal_core.worker import Setup, die_with_parent
+from universal_core.worker import Setup, die_with_parent, spin_briefly
 
 log = logging.getLogger(__name__)
 
@@ -232,6 +232,7 @@ def main(arguments: list[str]) -> None:
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
     setup = msgspec.json.decode(arguments[1], type=Setup)
     logs.configure(setup.logging)
+    spin_briefly()
     Nursery(socket.socket(fileno=int(arguments[0])), setup).serve()
 
 

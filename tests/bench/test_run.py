@@ -14,6 +14,7 @@ from bench.peers import CONTINUOUS, TRANSFORMERS, there
 from bench.registry import MEASUREMENTS
 from bench.rounds import in_turns, turns
 from bench.setting import Setting
+from bench.turns import compared
 from bench.vocabulary import TEMPLATE_TOKENS, text
 
 
@@ -85,7 +86,7 @@ def test_an_environment_of_other_packages_is_not_ready(folder: Path) -> None:
     assert not TRANSFORMERS.ready(setting(folder))
 
 
-@pytest.mark.parametrize("name", ["chat", "turns", "engine"])
+@pytest.mark.parametrize("name", ["chat", "engine"])
 def test_a_measurement_runs_in_small(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder / f"{name}.json"
     program.main([name, "--quick", "--threads", "1", "--folder", str(folder), "--peers", "--json", str(file)])
@@ -97,6 +98,12 @@ def test_a_measurement_runs_in_small(name: str, folder: Path, capsys: pytest.Cap
         assert all(len(samples) == 1 and samples[0] > 0 for samples in comparison.samples.values())
 
 
+def test_the_second_turn_is_compared_with_the_first() -> None:
+    found = compared("universal", [(1.0, 0.1), (2.0, 0.1)], most=0.2)
+    assert found.samples == {"second turn": [100.0, 100.0], "first turn": [1000.0, 2000.0]}
+    assert found.value(found.goals[0]) == pytest.approx(0.075)
+
+
 def test_the_bare_loop_writes_what_generate_writes(folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
@@ -105,7 +112,7 @@ def test_the_bare_loop_writes_what_generate_writes(folder: Path) -> None:
     from bench.loop import Loop
 
     model = chat_model(folder, "tiny")
-    loop, prompts = Loop(model, "cpu", torch.float32), prompts_of(3, QUICK, 0)
+    loop, prompts = Loop(model, "cpu", torch.float32), prompts_of(3, QUICK.prompt, 0)
     following = [loop.read(prompts, QUICK.prompt + QUICK.tokens)]
     while len(following) < QUICK.tokens:
         following.append(loop.step(following[-1]))
@@ -133,7 +140,7 @@ def test_results_of_other_packages_take_the_place_of_a_file(folder: Path) -> Non
 
 def test_every_measurement_stands_in_the_readme() -> None:
     page = (Path(program.__file__).parent / "README.md").read_text("utf-8")
-    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `") and "--" not in line}
     assert rows == set(MEASUREMENTS)
 
 

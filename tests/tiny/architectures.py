@@ -164,15 +164,12 @@ ARCHITECTURES: dict[str, Architecture] = {
         linear_key_head_dim=16,
         linear_value_head_dim=16,
     ),
-    "recurrent_gemma": _same(
-        "RecurrentGemma", **_HEADS, lru_width=64, attention_window_size=WINDOW, block_types=["recurrent", "attention"]
-    ),
 }
 
 _RECURRENT = "recurrent"
-_OWN = "own attention"
+_OWN = "attention of its own"
 ALONE = {
-    **dict.fromkeys(("mamba", "mamba2", "rwkv", "falcon_h1", "jamba", "qwen3_next", "recurrent_gemma"), _RECURRENT),
+    **dict.fromkeys(("mamba", "mamba2", "rwkv", "falcon_h1", "jamba", "qwen3_next"), _RECURRENT),
     **dict.fromkeys(("lfm2", "minimax", "llama4"), "layers"),
     **dict.fromkeys(("bloom", "mpt", "falcon", "gptj", "gpt_neo", "stablelm"), _OWN),
     # It doubles what its attention is given, and then takes one half from the other.
@@ -180,10 +177,18 @@ ALONE = {
 }
 
 
+# transformers keeps what it has read in the model itself: two answers would be mixed up.
+REFUSED = {
+    "recurrent_gemma": _same(
+        "RecurrentGemma", **_HEADS, lru_width=64, attention_window_size=WINDOW, block_types=["recurrent", "attention"]
+    )
+}
+
+
 def make_architecture(path: Path, name: str, **changes: Any) -> Path:
     """Write the folder of a model and return it."""
     import transformers
 
-    found = ARCHITECTURES[name]
+    found = {**ARCHITECTURES, **REFUSED}[name]
     config, model = (getattr(transformers, one) for one in (f"{found.config}Config", f"{found.model}ForCausalLM"))
     return save_tiny(path, config, model, found.special, changes)

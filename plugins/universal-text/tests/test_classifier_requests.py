@@ -22,10 +22,12 @@ from universal_core import (
     ModelRef,
     RerankRequest,
     TokenizeRequest,
+    UniversalError,
 )
-from universal_text.classifier.names import TokenClassifier, cost_of_tokens
+from universal_text.classifier import names, texts
+from universal_text.classifier.names import TokenClassifier
 from universal_text.classifier.options import ClassifierOptions
-from universal_text.classifier.texts import TextClassifier, cost_of_labels, cost_of_ranking
+from universal_text.classifier.texts import TextClassifier
 
 TEXTS = ["hello world", "the quick brown fox jumps over the lazy dog", "", "cat", "a tiny cat " * 12, "hello world"]
 LONG = "cat " * 500
@@ -213,8 +215,13 @@ def test_tokens_are_shown(classifier: TextClassifier, finder: TokenClassifier) -
         assert "hello world" in model.detokenize(DetokenizeRequest(tokens=tokens)).text
 
 
-def test_costs_are_estimated_without_a_tokenizer() -> None:
-    assert cost_of_ranking(RerankRequest(query="a" * 40, documents=("b" * 40, "c" * 80))) == 2 * 12 + 12 + 22
-    assert cost_of_labels(ClassifyRequest(input=("a" * 40, ("b" * 20, "c" * 20)))) == 24
-    assert cost_of_labels(ClassifyRequest(input=("a" * 40,), labels=("b" * 8, "c" * 8))) == 2 * 12 + 2 * 4
-    assert cost_of_tokens(ClassifyTokensRequest(input=("a" * 40,))) == 12
+def test_a_ranking_costs_the_tokens_that_are_read_for_it(ranker: TextClassifier) -> None:
+    (read,) = ranker.read_ranking([RerankRequest(query="cat", documents=("hello", "hello world"))])
+    assert not isinstance(read, UniversalError)
+    assert texts.tokens_of(read) == (3 + 2) + (3 + 3)
+
+
+def test_a_text_costs_its_tokens(finder: TokenClassifier) -> None:
+    (read,) = finder.read([ClassifyTokensRequest(input=("hello world", "cat"))])
+    assert not isinstance(read, UniversalError)
+    assert names.tokens_of(read) == 4 + 3

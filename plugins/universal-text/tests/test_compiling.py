@@ -21,6 +21,10 @@ CPU = CausalOptions(device="cpu", dtype="float32", threads=1)
 COMPILED = CausalOptions(device="cpu", dtype="float32", threads=1, compile=True)
 
 
+# PyTorch's compiler is built of things that PyTorch itself calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     torch.compiler.reset()

@@ -18,8 +18,6 @@ from universal_text.encoder.openvino import check_openvino, openvino_forward
 TEXTS = ["hello world", "the quick brown fox jumps over", "", "Lazy DOG!", "a tiny cat " * 60, "  querying  "]
 LAYOUTS: dict[str, dict[str, Any]] = {
     "mean": {},
-    "cls": {"pooling": "cls"},
-    "dense": {"dense": True},
     "unpooled prompt": {"default_prompt": "passage", "include_prompt": False},
     "positions that start late": {"arch": "roberta", "max_seq_length": None},
     "decoder": {"arch": "qwen3", "pooling": "last"},
@@ -41,15 +39,21 @@ def test_a_text_has_the_same_vector_alone_and_among_others_of_all_lengths(tmp_pa
     assert numpy.abs(vectors(model, texts) - alone).max() < 1e-5
 
 
-def test_a_real_model_has_the_vectors_of_pytorch_up_to_its_longest_text() -> None:
-    ours, wanted = (vectors(load(real_model(), engine=engine), real_texts()) for engine in ("openvino", "pytorch"))
-    assert numpy.abs(ours - wanted).max() < 1e-5
+@pytest.fixture(scope="module")
+def of_pytorch() -> Any:
+    """Return the vectors of the real texts as PyTorch has them in float32."""
+    return vectors(load(real_model()), real_texts())
+
+
+def test_a_real_model_has_the_vectors_of_pytorch_up_to_its_longest_text(of_pytorch: Any) -> None:
+    ours = vectors(load(real_model(), engine="openvino"), real_texts())
+    assert numpy.abs(ours - of_pytorch).max() < 1e-5
 
 
 @pytest.mark.skipif(not has_native_bfloat16(CPU), reason="this processor does not compute in bfloat16")
-def test_a_real_model_keeps_its_directions_in_bfloat16() -> None:
+def test_a_real_model_keeps_its_directions_in_bfloat16(of_pytorch: Any) -> None:
     ours = vectors(load(real_model(), engine="openvino", dtype="bfloat16"), real_texts())
-    assert (ours * vectors(load(real_model()), real_texts())).sum(axis=1).min() >= 0.9999
+    assert (ours * of_pytorch).sum(axis=1).min() >= 0.9999
 
 
 def test_without_the_package_the_load_fails_with_what_to_install(
@@ -68,12 +72,12 @@ def test_another_device_than_the_processor_is_refused() -> None:
 
 def test_float16_is_refused(tmp_path: Path) -> None:
     make_sentence_transformer(tmp_path)
-    with pytest.raises(LoadFailed, match="float32 or bfloat16, not in torch.float16"):
+    with pytest.raises(LoadFailed, match=r"float32 or bfloat16, not in torch\.float16"):
         load(tmp_path, engine="openvino", dtype="float16")
 
 
 def test_a_model_whose_recorded_steps_hold_for_one_length_alone_is_refused() -> None:
-    with pytest.raises(LoadFailed, match="OpenVINO cannot run stubborn .*not those of PyTorch"):
+    with pytest.raises(LoadFailed, match=r"OpenVINO cannot run stubborn .*not those of PyTorch"):
         openvino_forward(Stubborn(), torch.float32, filler=0, threads=1)  # type: ignore[arg-type]
 
 
@@ -107,4 +111,4 @@ class Stubborn(torch.nn.Module):
 def real_texts() -> list[str]:
     """Return the parts of a model card, a single letter, and a text that has to be cut."""
     card = (real_model() / "README.md").read_text(encoding="utf-8")
-    return [*card.split("\n\n")[:24], "a", "", card]
+    return [*card.split("\n\n")[:12], "a", "", card]

@@ -8,8 +8,8 @@ import pytest
 
 from tiny.embedding import ask, load, matrix, vectors
 from tiny.encoders import POSITIONS, SIZE, make_sentence_transformer, wordpiece_tokenizer
-from universal_core import BadRequest, EmbedRequest, EmbedResult, LoadFailed, ModelInfo, ModelRef
-from universal_text.encoder.model import EncoderModel, estimate_tokens
+from universal_core import BadRequest, EmbedRequest, EmbedResult, LoadFailed, ModelInfo, ModelRef, UniversalError
+from universal_text.encoder.model import EncoderModel, tokens_of
 from universal_text.encoder.options import EncoderOptions
 
 TEXTS = ["hello world", "the quick brown fox jumps over the lazy dog", "", "cat", "a tiny cat " * 20, "hello world"]
@@ -151,8 +151,11 @@ def test_the_side_of_the_padding_changes_nothing(tmp_path: Path) -> None:
     assert numpy.array_equal(vectors(load(tmp_path / "left"), TEXTS), vectors(load(tmp_path / "right"), TEXTS))
 
 
-def test_a_cost_is_estimated_without_a_tokenizer() -> None:
-    assert estimate_tokens(EmbedRequest(input=("a" * 40, (1, 2, 3)))) == 17
+def test_a_request_costs_the_tokens_that_are_read_for_it(model: EncoderModel) -> None:
+    one, other = model.read([EmbedRequest(input=("cat", "")), EmbedRequest(input=("cat",), dimensions=0)])
+    assert not isinstance(one, UniversalError)
+    assert tokens_of(one) == 5
+    assert isinstance(other, BadRequest)
 
 
 def test_a_length_beyond_the_positions_is_refused(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from tiny.folder import info_of
 from tiny.forms import PERSON, formed, guided, is_person
 from tiny.tokenizers import sentencepiece_tokenizer
 from universal_core import BadRequest, ResponseFormat, Text
+from universal_text.causal.adjusting import rule_out
 from universal_text.causal.model import CausalModel
-from universal_text.causal.sampling import rule_out
 from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.options import CausalOptions
 
@@ -192,11 +192,13 @@ def test_markers_are_found_by_name_and_no_text_writes_them(tmp_path: Path, write
 
 
 def test_tokens_for_which_there_is_no_bit_are_ruled_out() -> None:
-    logits = torch.arange(70.0)
-    kept = rule_out(logits, bytes([0b1010, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]))
-    assert kept.isfinite().nonzero().flatten().tolist() == [1, 3, *range(32, 64)]
-    assert rule_out(logits[:2], bytes([0b11, 0, 0, 0])).tolist() == [0, 1]
-    assert rule_out(logits, None) is logits
+    logits = torch.arange(70.0).repeat(2, 1)
+    rule_out(logits, [bytes([0b1010, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]), None])
+    assert logits[0].isfinite().nonzero().flatten().tolist() == [1, 3, *range(32, 64)]
+    assert logits[1].tolist() == [*range(70)]
+    few = torch.arange(2.0)[None]
+    rule_out(few, [bytes([0b11, 0, 0, 0])])
+    assert few.tolist() == [[0, 1]]
 
 
 def test_a_form_and_a_free_answer_may_have_the_same_seed(writer: CausalModel, ask: Any) -> None:

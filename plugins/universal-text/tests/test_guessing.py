@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,11 @@ from tiny.answers import Answers, chat_request, completion, gather
 from tiny.causal import make_llama, make_qwen3, make_scripted
 from tiny.folder import info_of
 from tiny.forms import PERSON, formed, is_person
-from universal_core import ChatRequest, Event, LoadFailed
+from universal_core import ChatRequest, LoadFailed
+from universal_text.causal.adapters import Adapters
 from universal_text.causal.draft import DraftModel, load_draft
+from universal_text.causal.engines import engine_of
+from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, vocabulary_of
 from universal_text.causal.model import CausalModel
 from universal_text.options import CausalOptions
@@ -214,10 +216,20 @@ def test_nothing_is_guessed_while_several_write(script: Path, open_model: Any, a
     assert passes[1:] == [2] * len(SCRIPT)
 
 
-async def again(events: list[Event]) -> AsyncIterator[Event]:
-    """Yield events that were read before."""
-    for event in events:
-        yield event
+async def when_guessed(model: Any, passes: list[int], loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for the first guesses of a model; it takes no further step before it is asked for another answer."""
+    engine, guessed = model._engine, asyncio.Event()
+    step = engine._runner.step
+
+    def held(planned: Any) -> Any:
+        if not guessed.is_set() and any(count > 1 for count in passes[1:]):
+            loop.call_soon_threadsafe(guessed.set)
+            with engine._news:
+                assert engine._news.wait_for(lambda: engine._came, timeout=60)
+        return step(planned)
+
+    engine._runner.step = held
+    await guessed.wait()
 
 
 def test_guessing_stops_when_a_second_answer_joins_and_goes_on_after_it(folder: Any, open_model: Any, ask: Any) -> None:
@@ -227,14 +239,10 @@ def test_guessing_stops_when_a_second_answer_joins_and_goes_on_after_it(folder: 
     rows, passes = counting(model)
 
     async def join() -> list[Answers]:
-        told: list[Event] = []
-        second: asyncio.Future[Answers] | None = None
-        async for event in model.complete(long):
-            told.append(event)
-            if second is None and any(count > 1 for count in passes[2:]):
-                second = asyncio.ensure_future(gather(model.complete(short)))
-        assert second is not None
-        return [await second, await gather(again(told))]
+        second = asyncio.ensure_future(when_guessed(model, passes, asyncio.get_running_loop()))
+        first = asyncio.ensure_future(gather(model.complete(long)))
+        await second
+        return [await gather(model.complete(short)), await first]
 
     together = asyncio.run(join())
     beside = [count for row, count in zip(rows, passes, strict=True) if row == 2]
@@ -396,3 +404,10 @@ def test_a_model_that_cannot_go_back_refuses_to_guess(options: dict[str, Any], f
     chosen = {name: str(folder(value)) if name == "draft_model" else value for name, value in options.items()}
     with pytest.raises(LoadFailed, match=f"{next(iter(options))} cannot be had with this model: .*recurrent state"):
         open_model(folder("mamba"), **chosen)
+
+
+def test_a_model_that_reads_more_than_tokens_refuses_to_guess(folder: Any) -> None:
+    info, options = _of(folder("llama"), lookup_tokens=4)
+    model, _ = load(info, options)
+    with pytest.raises(LoadFailed, match="lookup_tokens cannot be had with this model: it reads more than tokens"):
+        engine_of(model, options, Adapters(model, None), 512, None, Inputs(model))

@@ -60,7 +60,7 @@ def test_a_chat_reads_what_the_models_template_writes(folder: Any, llama: Any, a
     chat, complete = ask(
         llama, chat_request("a", "b", "c", max_tokens=12, temperature=0.0), completion(prompt, max_tokens=12)
     )
-    assert said(chat) == said(complete)
+    assert alike(chat, complete)
 
 
 def test_thirty_requests_at_once_equal_their_solo_runs(llama: Any, ask: Any) -> None:
@@ -70,12 +70,6 @@ def test_thirty_requests_at_once_equal_their_solo_runs(llama: Any, ask: Any) -> 
     ]
     together = ask(llama, *requests)
     assert all(alike(one, ask(llama, request)[0]) for one, request in zip(together, requests, strict=True))
-
-
-def said(answers: Answers) -> tuple[list[str], int, int]:
-    """Return what was answered, and what it took; not what was known of the prompt from others."""
-    usage = answers.usage
-    return [answer.text for answer in answers.by_index.values()], usage.prompt_tokens, usage.completion_tokens
 
 
 def test_requests_from_several_loops_one_after_another(llama: Any) -> None:

@@ -1,4 +1,4 @@
-"""Quantized weights: those of a checkpoint, those made as a model is loaded, and what is said where something lacks."""
+"""Weights that are quantized, or spread over devices: what comes of it, and what is said where something lacks."""
 
 import sys
 from collections.abc import Callable
@@ -140,7 +140,7 @@ def test_a_way_that_needs_a_gpu_says_so(plain: Path, tmp_path: Path) -> None:
     info = info_of(named_quantized(plain, tmp_path / "model", {"quant_method": "spqr"}))
     with pytest.raises(LoadFailed, match="needs an NVIDIA GPU, and the device is cpu"):
         load(info, options())
-    with pytest.raises(LoadFailed, match="torchao-int4.* needs an NVIDIA GPU, and the device is cpu"):
+    with pytest.raises(LoadFailed, match=r"torchao-int4.* needs an NVIDIA GPU, and the device is cpu"):
         load(info_of(plain), options(quantization="torchao-int4"))
 
 
@@ -162,6 +162,25 @@ def test_what_quantizing_at_load_lacks_is_named(
     assert command in failure.value.message
 
 
+@pytest.mark.parametrize("device_map", ["auto", "balanced", "sequential", "cpu"])
+def test_a_spread_model_computes_the_same(plain: Path, device_map: str) -> None:
+    assert torch.equal(logits_of(plain, device_map=device_map), logits_of(plain))
+
+
+def test_a_model_is_quantized_and_spread(plain: Path) -> None:
+    spread = logits_of(plain, device_map="auto", quantization="torchao-int8")
+    assert torch.equal(spread, logits_of(plain, quantization="torchao-int8"))
+
+
+def test_without_accelerate_weights_cannot_be_spread(plain: Path, lacking: Any) -> None:
+    lacking("accelerate")
+    with pytest.raises(LoadFailed) as failure:
+        load(info_of(plain), options(device_map="auto"))
+    assert failure.value.message == (
+        "device_map = 'auto' needs accelerate: pip install \"universal-text[several-devices]\""
+    )
+
+
 def test_quantized_weights_are_not_quantized_again(plain: Path, tmp_path: Path) -> None:
     info = info_of(make_float8(tmp_path))
     with pytest.raises(LoadFailed, match=r"quantized already \(fp8\)"):
@@ -180,7 +199,7 @@ def test_the_reason_of_a_claim_names_the_quantization_and_what_it_lacks(
     lacking("optimum")
     found = claim_causal(info_of(named_quantized(plain, tmp_path / "gptq", {"quant_method": "gptq"})))
     assert found is not None
-    assert found.reason.endswith("; they are quantized (gptq) and need optimum and gptqmodel, not installed here")
+    assert "; they are quantized (gptq) and need optimum and gptqmodel, not installed here" in found.reason
     whole = claim_causal(info_of(plain))
     assert whole is not None
     assert "quantized" not in whole.reason

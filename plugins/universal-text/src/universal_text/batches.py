@@ -1,7 +1,7 @@
 """How inputs of different lengths are put together so that little of the work is padding."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,11 +17,6 @@ WAITING_TOKENS = 16384
 
 # What a batch may have in padding: about what it costs to start another one. On a GPU that is thousands of tokens.
 _PADDING_ON_CPU = 128
-
-
-def estimate(texts: Iterable[str]) -> int:
-    """Return about how many tokens texts have, at four characters each, without tokenizing them."""
-    return sum(2 + len(text) // 4 for text in texts)
 
 
 def allowance_on(device: torch.device, budget: int) -> int:
@@ -84,23 +79,33 @@ def mask_of(rows: Sequence[Sequence[int]]) -> Tensor:
     return padded([[1] * len(row) for row in rows], 0)
 
 
+class Read(NamedTuple, Generic[Request, Row]):
+    """A request, and the rows of tokens that it was read as."""
+
+    request: Request
+    rows: list[Row]
+
+
+def read_together(
+    requests: Sequence[Request], rows: Sequence[list[Row] | UniversalError]
+) -> list[Read[Request, Row] | UniversalError]:
+    """Return each request with its rows, or what was found wrong about it."""
+    pairs = zip(requests, rows, strict=True)
+    return [found if isinstance(found, UniversalError) else Read(request, found) for request, found in pairs]
+
+
 def answer_together(
-    requests: Sequence[Request],
-    read: Sequence[list[Row] | UniversalError],
+    read: Sequence[Read[Request, Row]],
     run: Callable[[list[Row]], Any],
     answer: Callable[[Request, list[Row], Any], Result],
-) -> list[Result | UniversalError]:
-    """Run the rows of all requests together and return what each is answered, or what was found wrong about it.
+) -> list[Result]:
+    """Run the rows of all requests together and return what each request is answered.
 
-    ``read`` has the rows of each request, or its error; ``run`` returns something for each row, in their order, that
-    can be sliced.
+    ``run`` returns something for each row, in their order, that can be sliced.
     """
-    results = run([row for rows in read if not isinstance(rows, UniversalError) for row in rows])
-    answers: list[Result | UniversalError] = []
-    for request, rows in zip(requests, read, strict=True):
-        if isinstance(rows, UniversalError):
-            answers.append(rows)
-            continue
+    results = run([row for one in read for row in one.rows])
+    answers: list[Result] = []
+    for request, rows in read:
         answers.append(answer(request, rows, results[: len(rows)]))
         results = results[len(rows) :]
     return answers

@@ -6,6 +6,7 @@ from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, MemoryE
 from universal_text.files import files_beside, number_in, weight_files
 from universal_text.options import PRELOAD, CausalOptions
 from universal_text.quantization import described, unpacked_bytes
+from universal_text.together import reason_alone
 
 BACKEND = Backend(
     name="text",
@@ -41,12 +42,18 @@ def claim_causal(info: ModelInfo) -> Claim | None:
         tasks=BACKEND.tasks,
         rank=50,
         reason=f"config.json names the causal language model {architecture}, and its weights are safetensors"
-        + described(info.config),
+        + described(info.config)
+        + _company(info.config),
         memory=estimate(info, weights),
         slots=CausalOptions().slots,
         fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS + ADAPTER_FIELDS,
         files=(*weights, *files_beside(info)),
     )
+
+
+def _company(config: dict[str, Any]) -> str:
+    alone = reason_alone(config)
+    return f"; its answers are computed one at a time: {alone}" if alone else "; its answers are computed together"
 
 
 def _writes_of_pictures(info: ModelInfo, architecture: str) -> bool:

@@ -82,9 +82,9 @@ def load_pretrained(
 ) -> Any:
     """Return a model ready to run, on its device: what ``auto_class`` makes of a folder with weights in safetensors.
 
-    ``quantization`` is a name of ``universal_text.quantization.CHOSEN``. With ``device_map`` the weights are spread over
-    several devices. ``wanted`` are further arguments of ``from_pretrained``. Weights whose name has one of the parts
-    ``may_lack`` need not be there. Raises LoadFailed.
+    ``quantization`` is a name of ``universal_text.quantization.CHOSEN``. With ``device_map`` the weights are spread
+    over several devices. ``wanted`` are further arguments of ``from_pretrained``. Weights whose name has one of the
+    parts ``may_lack`` need not be there. Raises LoadFailed.
     """
     path = folder_of(info, options)
     device = pick_device(options.device)

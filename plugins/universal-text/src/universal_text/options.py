@@ -46,11 +46,11 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     quantization: Annotated[
         Literal["torchao-int8", "torchao-int4", "bitsandbytes-int8", "bitsandbytes-nf4"] | None,
-        Meta(description="Quantize the weights as they are loaded, so that they take a half or a quarter of the memory."),
+        Meta(description="Quantize the weights as they are loaded, for a half or a third of the memory."),
     ] = None
     compile: Annotated[
         bool,
-        Meta(description="Compile the model with torch.compile as it is loaded, which takes minutes and a C++ compiler."),
+        Meta(description="Compile the model as it is loaded, which takes minutes and a C++ compiler."),
     ] = False
     threads: ThreadsOption = None
     slots: Annotated[int, Meta(ge=1, description="Answers that are written at the same time; more of them wait.")] = 8

@@ -126,7 +126,7 @@ def check_chosen(info: ModelInfo, name: str, device: Any, dtype: Any) -> Any:
     ``name`` is a key of CHOSEN, and ``dtype`` what is computed in. Raises LoadFailed.
     """
     if (method := saved_method(info.config)) is not None:
-        raise LoadFailed(f"the weights of {info.id} are quantized already ({method}): leave the option quantization out")
+        raise LoadFailed(f"the weights of {info.id} are quantized already ({method}): leave quantization out")
     _check(CHOSEN[name], f"quantization = {name!r}", device)
     import torch
 
@@ -173,10 +173,11 @@ def _check(needs: Needs, words: str, device: Any) -> None:
 def _configuration(name: str, dtype: Any) -> Any:
     from transformers import BitsAndBytesConfig, TorchAoConfig
 
+    bitsandbytes: Any = BitsAndBytesConfig  # the library has no types here
     if name == "bitsandbytes-int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
+        return bitsandbytes(load_in_8bit=True)
     if name == "bitsandbytes-nf4":
-        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+        return bitsandbytes(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
 
     if name == "torchao-int8":

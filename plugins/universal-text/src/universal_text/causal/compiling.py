@@ -47,8 +47,8 @@ def compile_wanted(model: Any, options: CausalOptions, adapters: Adapters, repor
             _run(forward, lengths)
         except RuntimeError as error:  # what torch.compile raises is all of this kind
             raise LoadFailed(
-                f"compile: torch.compile failed ({_words(error)}); it needs a C++ compiler, g++ or clang++, and on a GPU "
-                "triton: install them, or leave compile out"
+                f"compile: torch.compile failed ({_words(error)}); it needs a C++ compiler, g++ or clang++, and triton "
+                "on a GPU: install them, or leave compile out"
             ) from error
 
 

@@ -9,6 +9,7 @@ from universal_core import available_memory
 from universal_core.continuous_batching import Cache, Guesser, Pace, Turns
 from universal_core.conversation import Engine
 from universal_text.causal.adapters import Adapters
+from universal_text.causal.apart import refuse_mixing
 from universal_text.causal.attention import Unsupported
 from universal_text.causal.check import bytes_per_token
 from universal_text.causal.compiling import Report, compile_wanted, refuse_compiling, threads_for
@@ -63,6 +64,8 @@ def engine_of(
     log.info("the answers of a step are computed one by one: %s", alone)
     refuse_alone(options, alone)
     refuse_compiling(options, alone)
+    if inputs is None:
+        refuse_mixing(model)
     return _solo(model, options, adapters, context, inputs)
 
 

@@ -73,13 +73,20 @@ def least_kept(values: Tensor, draws: Draws, totals: Tensor) -> tuple[Tensor, Te
 
 def least_of_all(values: Tensor, draws: Draws) -> Tensor:
     """Return what ``least_kept`` returns, from all of a row's values, ``[rows, vocabulary]``, in any order."""
-    keys = _keys(values)
-    last = _reached(keys, torch.ones_like(values, dtype=draws.number.dtype), draws.top_k)
-    last = last.where(draws.top_k > 0, -torch.inf)
-    best = values.amax(-1, keepdim=True)
-    weights = _weights(values, draws, best).where(values >= last, 0)
-    nucleus = _reached(keys, weights, draws.top_p * weights.cumsum(-1)[:, -1:])
-    return last.maximum(nucleus).maximum(best + draws.min_p.log().to(best.dtype)).minimum(best)
+    keys, best = _keys(values), values.amax(-1, keepdim=True)
+    least = best + draws.min_p.log().to(best.dtype)
+    weights = _weights(values, draws, best)
+    limited = draws.top_k > 0
+    # Few rows come here, so asking the device costs less than sums that no row needs.
+    if limited.any():
+        last = _reached(keys, torch.ones_like(weights), draws.top_k).where(limited, -torch.inf)
+        weights = weights.where(values >= last, 0)
+        least = least.maximum(last)
+    if draws.top_p.isfinite().any():
+        # A share of 0 keeps the best, which has nothing above it.
+        share = (draws.top_p * weights.cumsum(-1)[:, -1:]).clamp(min=torch.finfo(weights.dtype).tiny)
+        least = least.maximum(_reached(keys, weights, share))
+    return least.minimum(best)
 
 
 def _reached(keys: Tensor, weights: Tensor, aim: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class SoloRunner:
     @property
     def reads_whole_prompts(self) -> bool:
         """Recurrent models promise to continue a state by one token at a time only."""
-        return bool(getattr(self._model, "_is_stateful", False))
+        return bool(getattr(self._model, "_is_stateful", False)) or self._inputs.makes_cache
 
     def step(self, rows: list[Row]) -> list[Outcome]:
         """Run the rows one after another; a row that fails does not harm the others."""
@@ -75,4 +75,6 @@ class SoloRunner:
         inputs = self._inputs.of(row)
         if row.wanted > 1 and "logits_to_keep" in inputs:
             inputs = {**inputs, "logits_to_keep": row.wanted}
-        return self._model(**inputs).logits  # type: ignore[no-any-return]
+        output = self._model(**inputs)
+        self._inputs.note(sequence, output)
+        return output.logits  # type: ignore[no-any-return]

@@ -8,13 +8,13 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from universal_core import LoadFailed, ModelInfo, RerankRequest, RerankResult, UniversalError, batched
-from universal_text.batches import WAITING_TOKENS, answer_together, mask_of, padded
+from universal_text.batches import WAITING_TOKENS, answer_together, mask_of, padded, read_together
 from universal_text.classifier.claim import judging_module
 from universal_text.classifier.network import Network, Row
 from universal_text.classifier.options import ClassifierOptions
 from universal_text.classifier.questions import Questions, questions_for
 from universal_text.classifier.scores import prompt_of, relevance_of
-from universal_text.classifier.texts import cost_of_ranking, ranking_of
+from universal_text.classifier.texts import Ranking, ranking_of, tokens_of
 from universal_text.documents import read_document
 from universal_text.loading import folder_of
 from universal_text.tokenizers import ReadingModel
@@ -69,11 +69,15 @@ class JudgingModel(ReadingModel):
         self._questions = _questions(self._judge, info)
         super().__init__(self._judge.tokenizer, self._judge.vocabulary, self._judge.device)
 
-    @batched(cost=cost_of_ranking, budget=WAITING_TOKENS)
-    def rerank(self, requests: list[RerankRequest]) -> list[RerankResult | UniversalError]:
+    def read(self, requests: list[RerankRequest]) -> list[Ranking | UniversalError]:
+        """Return the tokens of each request."""
+        with self._vocabulary.reading:
+            return read_together(requests, [self._questions.rows(request) for request in requests])
+
+    @batched(cost=tokens_of, budget=WAITING_TOKENS, prepare=read)
+    def rerank(self, read: list[Ranking]) -> list[RerankResult]:
         """Answer all requests together."""
-        read: list[list[Row] | UniversalError] = [self._questions.rows(request) for request in requests]
-        return answer_together(requests, read, self._judge.logits, self._ranking)
+        return answer_together(read, self._judge.logits, self._ranking)
 
     def _ranking(self, request: RerankRequest, rows: Sequence[Row], logits: Sequence[Tensor]) -> RerankResult:
         return ranking_of(rows, logits, self._relevance)

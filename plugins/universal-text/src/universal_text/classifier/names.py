@@ -16,7 +16,7 @@ from universal_core import (
     Usage,
     batched,
 )
-from universal_text.batches import WAITING_TOKENS, answer_together, estimate
+from universal_text.batches import WAITING_TOKENS, Read, answer_together, read_together
 from universal_text.classifier.network import Network, Row
 from universal_text.classifier.options import ClassifierOptions
 from universal_text.classifier.spans import Token, spans_of
@@ -30,9 +30,12 @@ class PlacedRow(NamedTuple):
     places: list[tuple[int, int] | None]
 
 
-def cost_of_tokens(request: ClassifyTokensRequest) -> int:
-    """Return about how many tokens a request has."""
-    return estimate(request.input)
+Reading = Read[ClassifyTokensRequest, PlacedRow]
+
+
+def tokens_of(read: Reading) -> int:
+    """Return how many tokens are read for a request."""
+    return sum(len(placed.row.ids) for placed in read.rows)
 
 
 class TokenClassifier(ReadingModel):
@@ -48,13 +51,16 @@ class TokenClassifier(ReadingModel):
             )
         super().__init__(self._network.tokenizer, self._network.vocabulary, self._network.device)
 
-    @batched(cost=cost_of_tokens, budget=WAITING_TOKENS)
-    def classify_tokens(self, requests: list[ClassifyTokensRequest]) -> list[ClassifyTokensResult | UniversalError]:
+    def read(self, requests: list[ClassifyTokensRequest]) -> list[Reading | UniversalError]:
+        """Return the tokens of each request."""
+        with self._vocabulary.reading:
+            placed = iter(self._placed([text for request in requests for text in request.input]))
+        return read_together(requests, [[next(placed) for _ in request.input] for request in requests])
+
+    @batched(cost=tokens_of, budget=WAITING_TOKENS, prepare=read)
+    def classify_tokens(self, read: list[Reading]) -> list[ClassifyTokensResult]:
         """Answer all requests together."""
-        texts = [text for request in requests for text in request.input]
-        placed = iter(self._placed(texts))
-        read: list[list[PlacedRow] | UniversalError] = [[next(placed) for _ in request.input] for request in requests]
-        return answer_together(requests, read, self._logits, self._answer)
+        return answer_together(read, self._logits, self._answer)
 
     def _logits(self, placed: Sequence[PlacedRow]) -> list[Tensor | None]:
         """Return what the model says of each text's tokens, None for a text that has none."""

@@ -23,5 +23,5 @@ class ClassifierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         ),
     ] = None
     batch_tokens: Annotated[
-        int, Meta(ge=1, description="Tokens that go through the model at once, padding included.")
+        int, Meta(ge=1, description="Tokens that go through the model at once, with the padding where there is any.")
     ] = 4096

@@ -16,23 +16,20 @@ from universal_core import (
     Usage,
     batched,
 )
-from universal_text.batches import WAITING_TOKENS, answer_together, estimate
+from universal_text.batches import WAITING_TOKENS, Read, answer_together, read_together
 from universal_text.classifier.network import Network, Row
 from universal_text.classifier.options import ClassifierOptions
 from universal_text.classifier.reader import Reader
 from universal_text.classifier.scores import fit_of, prompt_of, ranked, relevance_of, scores_of
 from universal_text.tokenizers import ReadingModel
 
-
-def cost_of_ranking(request: RerankRequest) -> int:
-    """Return about how many tokens are read for a request: the query with every document."""
-    return estimate(request.documents) + len(request.documents) * estimate([request.query])
+Ranking = Read[RerankRequest, Row]
+Labelling = Read[ClassifyRequest, Row]
 
 
-def cost_of_labels(request: ClassifyRequest) -> int:
-    """Return about how many tokens are read for a request: each input, and with each label of the request."""
-    texts = [item if isinstance(item, str) else "".join(item) for item in request.input]
-    return estimate(texts) * max(1, len(request.labels)) + len(texts) * estimate(request.labels)
+def tokens_of(read: Ranking | Labelling) -> int:
+    """Return how many tokens are read for a request."""
+    return sum(len(row.ids) for row in read.rows)
 
 
 class TextClassifier(ReadingModel):
@@ -46,17 +43,25 @@ class TextClassifier(ReadingModel):
         self._reader = Reader(self._network, prompt_of(info))
         super().__init__(self._network.tokenizer, self._network.vocabulary, self._network.device)
 
-    @batched(cost=cost_of_ranking, budget=WAITING_TOKENS)
-    def rerank(self, requests: list[RerankRequest]) -> list[RerankResult | UniversalError]:
-        """Answer all requests together."""
-        read = [self._reader.ranking(request) for request in requests]
-        return answer_together(requests, read, self._network.logits, self._ranking)
+    def read_ranking(self, requests: list[RerankRequest]) -> list[Ranking | UniversalError]:
+        """Return the tokens of each request, or what is wrong about it."""
+        with self._vocabulary.reading:
+            return read_together(requests, [self._reader.ranking(request) for request in requests])
 
-    @batched(cost=cost_of_labels, budget=WAITING_TOKENS)
-    def classify(self, requests: list[ClassifyRequest]) -> list[ClassifyResult | UniversalError]:
-        """Answer all requests together; one that asks for what cannot be gets its BadRequest as its result."""
-        read = [self._reader.texts(request) for request in requests]
-        return answer_together(requests, read, self._network.logits, self._labels)
+    def read_texts(self, requests: list[ClassifyRequest]) -> list[Labelling | UniversalError]:
+        """Return the tokens of each request; one that asks for what cannot be gets its BadRequest."""
+        with self._vocabulary.reading:
+            return read_together(requests, [self._reader.texts(request) for request in requests])
+
+    @batched(cost=tokens_of, budget=WAITING_TOKENS, prepare=read_ranking)
+    def rerank(self, read: list[Ranking]) -> list[RerankResult]:
+        """Answer all requests together."""
+        return answer_together(read, self._network.logits, self._ranking)
+
+    @batched(cost=tokens_of, budget=WAITING_TOKENS, prepare=read_texts)
+    def classify(self, read: list[Labelling]) -> list[ClassifyResult]:
+        """Answer all requests together."""
+        return answer_together(read, self._network.logits, self._labels)
 
     def _ranking(self, request: RerankRequest, rows: Sequence[Row], logits: Sequence[Tensor]) -> RerankResult:
         return ranking_of(rows, logits, self._relevance)

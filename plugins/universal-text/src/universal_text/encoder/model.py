@@ -17,7 +17,7 @@ from universal_core import (
     batched,
 )
 from universal_core.pytorch import has_native_bfloat16, pick_device, pick_dtype, use_threads
-from universal_text.batches import WAITING_TOKENS, answer_together, estimate
+from universal_text.batches import WAITING_TOKENS, Read, answer_together, read_together
 from universal_text.encoder.dense import build_steps
 from universal_text.encoder.engines import open_network
 from universal_text.encoder.layout import Layout, read_layout
@@ -30,11 +30,12 @@ from universal_text.encoder.transformer import load_transformer
 from universal_text.limits import longest_of, vocabulary_of
 from universal_text.tokenizers import ReadingModel, load_tokenizer
 
+Reading = Read[EmbedRequest, Row]
 
-def estimate_tokens(request: EmbedRequest) -> int:
-    """Return about how many tokens a request has, without tokenizing it."""
-    texts = [item for item in request.input if isinstance(item, str)]
-    return estimate(texts) + sum(2 + len(item) for item in request.input if not isinstance(item, str))
+
+def tokens_of(read: Reading) -> int:
+    """Return how many tokens are read for a request."""
+    return sum(len(row.ids) for row in read.rows)
 
 
 class EncoderModel(ReadingModel):
@@ -74,10 +75,15 @@ class EncoderModel(ReadingModel):
         self._reader = Reader(tokens, layout, vocabulary=known, size=size)
         super().__init__(tokens.tokenizer, known, device)
 
-    @batched(cost=estimate_tokens, budget=WAITING_TOKENS)
-    def embed(self, requests: list[EmbedRequest]) -> list[EmbedResult | UniversalError]:
-        """Answer all requests together; one that asks for what cannot be gets its BadRequest as its result."""
-        return answer_together(requests, self._reader.read(requests), self._network.vectors, self._answer)
+    def read(self, requests: list[EmbedRequest]) -> list[Reading | UniversalError]:
+        """Return the tokens of each request; one that asks for what cannot be gets its BadRequest."""
+        with self._vocabulary.reading:
+            return read_together(requests, self._reader.read(requests))
+
+    @batched(cost=tokens_of, budget=WAITING_TOKENS, prepare=read)
+    def embed(self, read: list[Reading]) -> list[EmbedResult]:
+        """Answer all requests together."""
+        return answer_together(read, self._network.vectors, self._answer)
 
     def _answer(self, request: EmbedRequest, rows: Sequence[Row], vectors: Tensor) -> EmbedResult:
         """Cut and normalize (rows, size) as the request asks for it."""

@@ -144,7 +144,7 @@ def _check_alike(inner: nn.Module, forward: Forward, dtype: torch.dtype, filler:
     there = example["mask"].bool()
     with torch.inference_mode():
         wanted = inner(**example)[there].float()
-        found = forward(**example)[there]
+        found = forward(example["ids"], example["mask"])[there]
     worst = cosine_similarity(wanted, found, dim=-1).min().item()
     if not worst >= _ALIKE[dtype]:  # Nor may it be no number.
         raise ValueError(f"its numbers are not those of PyTorch, with a cosine of {worst:.4f} in {dtype}")

@@ -16,8 +16,8 @@ class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     engine: Annotated[
         Literal["pytorch", "openvino"],
         Meta(
-            description="What computes the vectors of the tokens: PyTorch, or OpenVINO, which is faster on a processor, "
-            'takes longer to load and needs pip install "universal-text[openvino]".'
+            description="What computes the vectors of the tokens: PyTorch, or OpenVINO, which is faster on a processor "
+            'and needs pip install "universal-text[openvino]".'
         ),
     ] = "pytorch"
     device: DeviceOption = "auto"
@@ -35,7 +35,7 @@ class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Meta(description="Tokens of an input that are read, the rest is cut off; none means what the model says."),
     ] = None
     batch_tokens: Annotated[
-        int, Meta(ge=1, description="Tokens that go through the model at once, padding included.")
+        int, Meta(ge=1, description="Tokens that go through the model at once, with the padding where there is any.")
     ] = 4096
     pooling: Annotated[
         PoolingMode | None,

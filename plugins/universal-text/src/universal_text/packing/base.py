@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 
 from universal_text.packing.attention import Unsupported
-from universal_text.packing.forward import PackedForward
+from universal_text.packing.forward import PackedForward, check_equal, check_kind, trial_rows
 from universal_text.packing.linear import prepare
 
 
@@ -22,9 +21,25 @@ def pack(model: PreTrainedModel, running: Callable[[], AbstractContextManager[An
     base = model.base_model
     if base is model:
         raise Unsupported("it has no head")
-    forward = PackedForward(base, running)
+    check_kind(base)
+    usual, attention = base.forward, base.config._attn_implementation
+    try:
+        expected = _logits(model)
+        forward = PackedForward(base, running)
+        base.forward = _Unpadded(base, forward)
+        check_equal(expected, _logits(model))
+    except (Unsupported, RuntimeError, AttributeError, TypeError, ValueError) as error:
+        base.forward = usual
+        base.set_attn_implementation(attention)
+        raise Unsupported(str(error)) from error
     prepare(base, forward.check)
-    base.forward = _Unpadded(base, forward)
+
+
+@torch.inference_mode()
+def _logits(model: PreTrainedModel) -> Tensor:
+    ids = torch.tensor([trial_rows(model)[0]], device=model.device)
+    logits: Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    return logits
 
 
 class _Unpadded:
@@ -32,7 +47,7 @@ class _Unpadded:
 
     def __init__(self, base: PreTrainedModel, forward: PackedForward) -> None:
         self._forward = forward
-        self._pooler = getattr(base, "pooler", None)
+        self._pooler: Any = getattr(base, "pooler", None)
 
     def __call__(
         self,
@@ -40,13 +55,12 @@ class _Unpadded:
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         **others: Any,
-    ) -> BaseModelOutput:
+    ) -> Any:
         """Return (texts, longest, size), with zeros where there is padding, on whichever side it is."""
         real = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         types = None if token_type_ids is None else token_type_ids[real]
         hidden = self._forward(input_ids[real], real.sum(1).tolist(), types)
         padded = hidden.new_zeros(*real.shape, hidden.shape[-1])
         padded[real] = hidden
-        if self._pooler is None:
-            return BaseModelOutput(last_hidden_state=padded)
-        return BaseModelOutputWithPooling(last_hidden_state=padded, pooler_output=self._pooler(padded))
+        pooled = {} if self._pooler is None else {"pooler_output": self._pooler(padded)}
+        return self._forward.kind(last_hidden_state=padded, **pooled)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from universal_text.limits import first_position
 from universal_text.packing.attention import NAME, Unsupported, attending
@@ -30,17 +31,19 @@ class PackedForward:
         Raises Unsupported, with the reason, for a model that can read texts only one by one or padded; it is left as
         it was.
         """
+        self.kind: Callable[..., Any] = BaseModelOutput
+        """What the model answers with."""
         self._model = model
         self._running = running
         self._call = model.forward
         self._takes = inspect.signature(model.forward).parameters
         self._first = first_position(model)
-        _check_kind(model, self._takes)
+        check_kind(model)
         usual = model.config._attn_implementation
-        self._expected = [self._alone(ids) for ids in _rows(model)]
         # Before anything about the weights is changed.
-        self._limit = _EXACT if all(one.dtype == torch.float32 for one in model.parameters()) else _ROUGH
+        self._exact = all(one.dtype == torch.float32 for one in model.parameters())
         try:
+            self._expected = [self._alone(ids) for ids in trial_rows(model)]
             model.set_attn_implementation(NAME)
             self.check()
         except Unsupported:
@@ -62,7 +65,9 @@ class PackedForward:
             name: value.to(device)[None] for name, value in inputs.items() if value is not None and name in self._takes
         }
         with attending(texts), self._running():
-            hidden: Tensor = self._call(**given).last_hidden_state
+            output = self._call(**given)
+        self.kind = type(output)
+        hidden: Tensor = output.last_hidden_state
         return hidden[0]
 
     @torch.inference_mode()
@@ -73,23 +78,23 @@ class PackedForward:
 
     def check(self) -> None:
         """Read some texts side by side; raises Unsupported where they come out otherwise than one by one."""
-        rows = _rows(self._model)
+        rows = trial_rows(self._model)
         texts = Texts([len(row) for row in rows])
         found = self._hidden(torch.tensor([token for row in rows for token in row]), texts, None)
         layers = self._model.config.num_hidden_layers
         if texts.layers != layers:
             raise Unsupported(f"{texts.layers} of its {layers} layers ask for an attention")
         for want, part in zip(self._expected, found.split(texts.lengths), strict=True):
-            _check_equal(want.float(), part.float(), self._limit)
+            check_equal(want, part, exact=self._exact)
 
 
-def _check_kind(model: PreTrainedModel, takes: Any) -> None:
-    """Refuse what is known to be otherwise before anything is run."""
+def check_kind(model: PreTrainedModel) -> None:
+    """Raise Unsupported for what is known to be otherwise before anything is run."""
     if model.config.is_encoder_decoder:
         raise Unsupported("it has an encoder and a decoder")
     if not model._can_set_attn_implementation():
         raise Unsupported("it has an attention of its own")
-    if "position_ids" not in takes:
+    if "position_ids" not in inspect.signature(model.forward).parameters:
         raise Unsupported("it takes no positions")
     told = getattr(model.config, "rope_parameters", None) or {}
     kinds = [told, *(inner for inner in told.values() if isinstance(inner, dict))]
@@ -97,19 +102,23 @@ def _check_kind(model: PreTrainedModel, takes: Any) -> None:
         raise Unsupported("its positions depend on how long a text is")
 
 
-def _check_equal(want: Tensor, found: Tensor, limit: float) -> None:
+def check_equal(want: Tensor, found: Tensor, *, exact: bool = False) -> None:
+    """Raise Unsupported for numbers that are further apart than rounding makes them, finely if they are ``exact``."""
+    want, found = want.float(), found.float()
     apart = float((want - found).norm() / (want - want.mean()).norm().clamp(min=1e-6))
-    if not apart <= limit:
+    if not apart <= (_EXACT if exact else _ROUGH):
         raise Unsupported(f"beside others a text comes out otherwise, by {apart:.2g} of its spread")
 
 
-def _rows(model: PreTrainedModel) -> list[list[int]]:
+def trial_rows(model: PreTrainedModel) -> list[list[int]]:
     """Return texts of tokens from all over the vocabulary, one longer than what a layer sees at a time."""
     config: Any = model.config
     window = getattr(config, "sliding_window", None) or 0
     longest = getattr(config, "max_position_embeddings", None) or 2**20
     lengths = (*_LENGTHS, min(window + 8, longest - first_position(model))) if window else _LENGTHS
     numbers = itertools.count(1)
-    known: Any = model.get_input_embeddings()
+    embeddings: Any = model.get_input_embeddings()
+    known = len(embeddings.weight)
     # The first ids are often those of padding, which some models give a position of its own.
-    return [[10 + next(numbers) * 7919 % (len(known.weight) - 10) for _ in range(length)] for length in lengths]
+    first = min(10, known // 2)
+    return [[first + next(numbers) * 7919 % (known - first) for _ in range(length)] for length in lengths]
