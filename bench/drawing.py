@@ -40,5 +40,5 @@ def _machine(results: Results) -> str:
     where = f"{place.processor}, {place.cores} cores, {place.memory:g} GiB of memory"
     where += f", {place.accelerator}" if place.accelerator else ""
     libraries = ", ".join(f"{name} {results.packages[name]}" for name in ("torch", "transformers"))
-    run = f"{told.threads} threads, {told.dtype}"
+    run = f"{told.threads} thread{'s' if told.threads > 1 else ''}, {told.dtype}"
     return f"Measured on {where}; {place.system}, Python {place.python}, {libraries}; {run}."

@@ -108,7 +108,7 @@ def _rates(found: Mapping[int, Samples]) -> Iterator[Comparison]:
 def _likeness(vectors: Mapping[str, Vectors]) -> Iterator[Comparison]:
     """Compare the vectors of the last documents, which all servers were asked for."""
     if INFINITY in vectors:
-        samples = {name: [worst_cosine(vectors[name], vectors[INFINITY])] for name in vectors if name != INFINITY}
+        samples = {OURS: [worst_cosine(vectors[OURS], vectors[INFINITY])]}
         yield Comparison("servers", f"worst cosine to {INFINITY}", "", samples, (Goal(least=COSINE),))
 
 

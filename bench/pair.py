@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
     hidden: int = 640
 
 
-QUICK = Sizes(("text+text",), 2.0, 8, 4, 2, 128)
+QUICK = Sizes(("text+text",), 5.0, 8, 4, 2, 128)
 
 
 class Client(NamedTuple):
@@ -121,7 +121,7 @@ async def _rate(http: httpx.AsyncClient, client: Client, until: float) -> float:
                 count, last = count + 1, time.perf_counter()
     except TimeoutError:
         if not count:
-            raise SystemExit(
+            raise RuntimeError(
                 f"not one answer of {client.model} in {until - began:.0f} s; give it --set seconds="
             ) from None
         return count * client.amount / (last - began)

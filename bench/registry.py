@@ -36,11 +36,3 @@ def measurement(name: str) -> Callable[[Setting], Found]:
     module, _, function = MEASUREMENTS[name].partition(":")
     found: Callable[[Setting], Found] = getattr(importlib.import_module(module), function)
     return found
-
-
-def about(name: str) -> str:
-    """Return the sentence that says what a measurement compares. Raises ImportError as ``measurement`` does."""
-    found = measurement(name)
-    plain = MEASUREMENTS[name].endswith(":measure")
-    words = importlib.import_module(found.__module__).__doc__ if plain else found.__doc__
-    return (words or "").strip().splitlines()[0]

@@ -82,15 +82,14 @@ async def until(told: AsyncIterator[str], share: str) -> None:
 
 def test_busy_workers_share_the_cores_and_have_them_all_again_when_the_others_are_done() -> None:
     async def main() -> None:
-        async with asyncio.timeout(DEADLINE), running() as runtime:
-            async with shares(runtime, "sharing/one") as one:
-                assert await anext(one) == "8"
-                async with shares(runtime, "sharing/two") as two, shares(runtime, "sharing/three") as three:
-                    # Told before its first job, which began when two were busy already.
-                    assert await anext(three) == "2"
-                    for told in (one, two, three):
-                        await until(told, "2")
-                await until(one, "8")
+        async with asyncio.timeout(DEADLINE), running() as runtime, shares(runtime, "sharing/one") as one:
+            assert await anext(one) == "8"
+            async with shares(runtime, "sharing/two") as two, shares(runtime, "sharing/three") as three:
+                # Told before its first job, which began when two were busy already.
+                assert await anext(three) == "2"
+                for told in (one, two, three):
+                    await until(told, "2")
+            await until(one, "8")
 
     asyncio.run(main())
     assert psutil.Process().children() == []

@@ -5,7 +5,7 @@ import asyncio
 from universal_core.entry import Entry
 
 LINGER = 0.5
-"""Seconds for which one more than are busy is told: a model that is asked again at once is not told of every request."""
+"""Seconds for which those that are idle again still count, so that nobody is told of every request."""
 
 
 class BusyModels:

@@ -50,9 +50,9 @@ def has_native_bfloat16(device: torch.device) -> bool:
 def use_threads(count: int | None) -> int:
     """Let PyTorch compute with ``count`` threads in the calling thread; return how many.
 
-    For None they follow the cores that there are for this process, see ``free_cores``, so call this before every step or
-    batch and in the thread that computes: PyTorch keeps the number for each thread. Where nothing has changed it takes
-    less than a microsecond.
+    For None they follow the cores that there are for this process, see ``free_cores``, so call this before every step
+    or batch and in the thread that computes: PyTorch keeps the number for each thread. Where nothing has changed it
+    takes less than a microsecond.
     """
     threads = count or min(_USUAL_THREADS, free_cores())
     if threads != torch.get_num_threads():

@@ -19,7 +19,19 @@ from universal_core.config import LoggingConfig
 from universal_core.cores import cores
 from universal_core.errors import LoadFailed, UniversalError, WorkerDied
 from universal_core.execution import Execution, ModelThread, runs_apart
-from universal_core.frames import AnyFrame, Busy, Cancel, Failed, FrameProtocol, Grant, Load, Loading, Memory, Ready, Run
+from universal_core.frames import (
+    AnyFrame,
+    Busy,
+    Cancel,
+    Failed,
+    FrameProtocol,
+    Grant,
+    Load,
+    Loading,
+    Memory,
+    Ready,
+    Run,
+)
 from universal_core.jobs import Job, Outbox
 from universal_core.models import ModelInfo, Progress
 from universal_core.plugins import Plugins
@@ -171,8 +183,8 @@ def spin_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         # PyTorch's and llama.cpp's threads spin between two products, 300,000 times unless told otherwise, which is
-        # milliseconds. Where another program wants the core, that made a step take 10 times as long on 2 cores (30 ms
-        # became 560), and 3 times as long with this; alone it cost nothing that could be measured.
+        # milliseconds. Where other programs wanted both cores, a step that one thread did in 60 ms took two of them 560
+        # and more, and 170 to 310 with this; on free cores no difference could be measured.
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 

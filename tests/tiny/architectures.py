@@ -85,7 +85,9 @@ ARCHITECTURES: dict[str, Architecture] = {
             "activation_sparsity_pattern": [0.0] * 4,
         },
     ),
-    "gemma4": Architecture("Gemma4Text", "Gemma4", {**_SHARED_LAYERS, "vocab_size_per_layer_input": 400}),
+    "gemma4": Architecture(
+        "Gemma4Text", "Gemma4", {**_SHARED_LAYERS, "vocab_size_per_layer_input": 400, "global_head_dim": 32}
+    ),
     # Attention sinks.
     "gpt_oss": _same(
         "GptOss",

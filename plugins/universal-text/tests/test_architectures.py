@@ -1,5 +1,6 @@
 """Whatever an architecture does otherwise, it writes what generate() of transformers writes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tiny.architectures import ALONE, ARCHITECTURES, REFUSED, make_architecture
 from tiny.folder import info_of
 from tiny.generating import generated
 from universal_core import LoadFailed
-from universal_text.claims import claim_causal
+from universal_text.claims import bytes_per_token, claim_causal
 
 PROMPTS = ("user assistant the quick brown fox jumps over the lazy dog", "0 1 2 3", "überall 漢字 😀 " * 4)
 
@@ -34,6 +35,9 @@ def test_text_and_logprobs_equal_generate(
     for want, found in zip(expected, ask(model, *requests), strict=True):
         assert want.explains(found.by_index[0])
         assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (want.read, len(want.tokens))
+    if model.batches:
+        told = json.loads((path / "config.json").read_text())
+        assert bytes_per_token(told) >= model._engine._runner._store.bytes_per_token, "memory was set aside for it"
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "llama", "qwen3", "mistral", "gemma3", "mixture", "gpt2", "mamba"])

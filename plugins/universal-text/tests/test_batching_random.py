@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tiny.answers import Answers, completion, gather
+from tiny.architectures import ALONE
 from tiny.generating import Generated, generated
 from tiny.tokenizers import CORPUS, byte_level_tokenizer
 from universal_core import CompletionRequest
@@ -149,7 +150,7 @@ class Crowd:
 def test_each_job_writes_what_it_writes_alone(name: str, seed: int, folder: Any, open_model: Any, ask: Any) -> None:
     path = folder(name)
     jobs = drawn(path, random.Random(seed))
-    model = open_model(path, **SMALL)
+    model = open_model(path, **({"slots": 4} if name in ALONE else SMALL))
     found = asyncio.run(Crowd(model).run(jobs))
     finished = [(job, answers) for job, answers in zip(jobs, found, strict=True) if answers is not None]
     assert len(finished) >= JOBS // 2

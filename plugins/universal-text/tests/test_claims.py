@@ -114,6 +114,12 @@ def test_the_estimate_follows_its_formula() -> None:
     # A key and a value vector in each of 2 layers, of 2 heads of 16 numbers of 2 bytes.
     assert bytes_per_token(BASE) == 2 * 2 * 2 * 16 * 2
     assert bytes_per_token({**BASE, "dtype": "float32", "head_dim": 32}) == 2 * 2 * 2 * 32 * 4
+    # Some models have larger heads in some layers, and some keep what was made from a latent vector.
+    kinds = ["sliding_attention", "full_attention"]
+    wide = {**BASE, "head_dim": 16, "global_head_dim": 64, "layer_types": kinds}
+    assert bytes_per_token(wide) == 2 * 2 * (16 + 64) * 2
+    latent = {"kv_lora_rank": 8, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 12}
+    assert bytes_per_token({**BASE, **latent}) == 2 * 4 * (16 + 8 + 12) * 2
     found = claim_causal(info())
     assert found is not None
     assert found.memory.working == 8 * 512 * 256 + 256 * 2**20

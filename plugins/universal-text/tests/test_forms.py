@@ -20,8 +20,8 @@ from tiny.folder import info_of
 from tiny.forms import PERSON, formed, guided, is_person
 from tiny.tokenizers import sentencepiece_tokenizer
 from universal_core import BadRequest, ResponseFormat, Text
-from universal_text.causal.adjusting import rule_out
 from universal_text.causal.model import CausalModel
+from universal_text.causal.sampling.adjusting import rule_out
 from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.options import CausalOptions
 

@@ -18,7 +18,7 @@ from tiny.folder import info_of
 from tiny.forms import PERSON, formed, is_person
 from universal_core import ChatRequest, LoadFailed
 from universal_text.causal.adapters import Adapters
-from universal_text.causal.draft import DraftModel, load_draft
+from universal_text.causal.batching.draft import DraftModel, load_draft
 from universal_text.causal.engines import engine_of
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, vocabulary_of
@@ -248,7 +248,7 @@ def test_guessing_stops_when_a_second_answer_joins_and_goes_on_after_it(folder: 
     beside = [count for row, count in zip(rows, passes, strict=True) if row == 2]
     assert beside.count(2) >= len(beside) - 1, "one may have read the short prompt beside the long answer's token"
     joined = rows.index(2)
-    assert max(passes[2:joined]) > 1
+    assert max(passes[1:joined]) > 1
     assert max(passes[len(rows) - rows[::-1].index(2) :]) > 1
     plain = open_model(folder("llama"))
     for request, answer in zip((short, long), together, strict=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from tiny.embedding import load, real_model, vectors
 from tiny.encoders import bert_config, make_sentence_transformer, qwen3_config, save, wordpiece_tokenizer
+from universal_core import DetokenizeRequest
+from universal_text.encoder.model import EncoderModel
 from universal_text.encoder.network import PackedNetwork, PaddedNetwork
 from universal_text.packing import PackedForward, Unsupported, pack, prepare
 from universal_text.packing.attention import Way, _of_alike, _of_all
@@ -46,7 +49,8 @@ def config_of(kind: str) -> Any:
     return AutoConfig.for_model(kind, **{**sizes, **KINDS[kind]})
 
 
-@pytest.fixture(scope="module", params=KINDS)
+# The numbers of ConvBERT depend on how much padding there is, in sentence-transformers as well.
+@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind != "convbert"])
 def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     torch.manual_seed(0)
     kind: str = request.param
@@ -117,11 +121,11 @@ def test_texts_too_long_for_plain_products_attend_as_well() -> None:
 
 def classifier(config: Any) -> PreTrainedModel:
     torch.manual_seed(0)
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config).eval()
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(deepcopy(config)).eval()
     return model
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra", "modernbert", "albert", "qwen3"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra", "modernbert", "qwen3"])
 @pytest.mark.parametrize("side", ["left", "right"])
 @torch.inference_mode()
 def test_a_head_gets_what_it_would_get_padded(kind: str, side: str) -> None:
@@ -151,6 +155,15 @@ def test_a_model_that_cannot_read_side_by_side_is_left_as_it_was(kind: str) -> N
     assert model.config._attn_implementation == before
 
 
+def test_a_head_that_wants_more_than_hidden_states_is_left_as_it_was() -> None:
+    model = classifier(config_of("albert"))
+    forward, attention = model.base_model.forward, model.base_model.config._attn_implementation
+    with pytest.raises(Unsupported):
+        pack(model, nullcontext)
+    assert model.base_model.forward == forward
+    assert model.base_model.config._attn_implementation == attention
+
+
 def test_prepared_layers_that_come_out_wrong_are_put_back() -> None:
     torch.manual_seed(0)
     model = AutoModel.from_config(config_of("bert")).eval()
@@ -164,14 +177,13 @@ def test_prepared_layers_that_come_out_wrong_are_put_back() -> None:
 
 
 def test_no_text_of_a_real_model_loses_its_direction_in_bfloat16() -> None:
-    texts = salads(40)
-    narrow = vectors(load(real_model(), dtype="bfloat16"), texts)
-    assert (narrow * vectors(load(real_model()), texts)).sum(axis=1).min() >= 0.9999
+    wide = load(real_model())
+    narrow, texts = load(real_model(), dtype="bfloat16"), salads(wide, 24)
+    assert (vectors(narrow, texts) * vectors(wide, texts)).sum(axis=1).min() >= 0.9999
 
 
-def salads(count: int) -> list[str]:
+def salads(model: EncoderModel, count: int) -> list[str]:
     """Return texts of words drawn at random, many of them short."""
-    tokenizer = load(real_model())._vocabulary._tokenizer
-    words = sorted(word for word in tokenizer.get_vocab() if word.isascii() and word.isalpha())
+    words = [model.detokenize(DetokenizeRequest(tokens=(token,))).text for token in range(2000, 12000, 7)]
     draw = numpy.random.default_rng(0)
-    return [" ".join(draw.choice(words, size)) for size in [*range(1, 9), *draw.integers(1, 120, count - 8)]]
+    return [" ".join(draw.choice(words, size)) for size in [*range(1, 9), *draw.integers(1, 60, count - 8)]]

@@ -21,10 +21,10 @@ from schemas import same_every_time
 from tiny.answers import completion
 from universal_core import BadRequest
 from universal_core.conversation import Sampling, sampling_of
-from universal_text.causal.adjusting import Adjustment, adjust
-from universal_text.causal.drawing import best, passed
-from universal_text.causal.filtering import Draws, head, least_kept, least_of_all
 from universal_text.causal.sampling import Sampler, choose_together
+from universal_text.causal.sampling.adjusting import Adjustment, adjust
+from universal_text.causal.sampling.drawing import best, passed
+from universal_text.causal.sampling.filtering import Draws, head, least_kept, least_of_all
 from universal_text.causal.settings import default_sampling
 
 

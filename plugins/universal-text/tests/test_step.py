@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from universal_text.causal.step import Attention, Segment, Step
-from universal_text.causal.store import Layer, Store
+from universal_text.causal.batching.step import Attention, Segment, Step
+from universal_text.causal.batching.store import Layer, Store
 
 SHARED, GROUP, SIZE, VALUES = 2, 3, 8, 5
 ROWS = [(1, 9), (4, 4), (1, 1), (5, 12), (1, 30)]
@@ -50,7 +50,7 @@ def test_each_token_looks_at_its_own_sequence_and_no_further_than_it_may(
     found = Step(store, segments, together=together).attend(kept, query, attention)
     for one in segments:
         mine = slice(one.start, one.start + one.length)
-        rows = slice(one.place, one.place + one.count)
+        rows = slice(one.place, one.place + one.tokens)
         expected = spelled(query[:, rows], kept.keys[:, mine], kept.values[:, mine], attention)
         torch.testing.assert_close(found[rows], expected, atol=1e-5, rtol=1e-4)
 

@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from universal_text.causal.regions import Regions
-from universal_text.causal.store import Store
+from universal_text.causal.batching.regions import Regions
+from universal_text.causal.batching.store import Store
 
 
 def numbers_of(sequence: int, length: int) -> torch.Tensor:

@@ -85,8 +85,9 @@ def test_classifiers_do_so_too(threads: int | None, expected: list[set[int]], tm
 
 def test_a_step_that_changes_nothing_sets_nothing(cores: Cores, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pytorch.use_threads(None) == 8
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: pytest.fail(f"set to {count}"))
-    assert pytorch.use_threads(None) == 8
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "set_num_threads", lambda count: pytest.fail(f"set to {count}"))
+        assert pytorch.use_threads(None) == 8
 
 
 def test_the_usual_number_of_threads_is_never_exceeded(cores: Cores, monkeypatch: pytest.MonkeyPatch) -> None:

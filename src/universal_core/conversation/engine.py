@@ -51,7 +51,7 @@ class Runner(Protocol):
 
         Logits are ``[vocabulary]`` where one is wanted, else ``[wanted, vocabulary]``; they hold until the next step.
         In the place of a row's one set of logits may stand whatever else its ``sequence.sampler`` takes, such as what
-        it has chosen together with those of other rows; but not while ``sequence.is_scored``: scores are made of logits.
+        it has chosen together with those of other rows; but not while ``sequence.is_scored``: scores come from logits.
         What is raised concerns all rows.
         """
 

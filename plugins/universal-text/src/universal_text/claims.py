@@ -93,13 +93,32 @@ def state_of(config: dict[str, Any], slots: int) -> int:
 
 def bytes_per_token(config: dict[str, Any]) -> int:
     """Return the bytes that one token takes in the key-value cache, 0 where the configuration does not tell."""
-    layers = number_in(config, "num_hidden_layers", "n_layer")
+    numbers = sum(map(_numbers_in_layer, _layers(config)))
+    half = (config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
+    return numbers * (2 if half else 4)
+
+
+def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the configuration of each layer: some models have heads of another size in some of them."""
+    count = number_in(config, "num_hidden_layers", "n_layer")
+    if number_in(config, "global_head_dim"):
+        wide = {**config, "head_dim": config["global_head_dim"]}
+        return [wide if kind == "full_attention" else config for kind in config.get("layer_types") or count * ("",)]
+    others = config.get("per_layer_config") or {}
+    return [{**config, **others.get(str(place), {})} for place in range(count)]
+
+
+def _numbers_in_layer(config: dict[str, Any]) -> int:
+    """Return how many numbers a layer keeps of a token.
+
+    Where keys and values are made from a latent vector, transformers keeps what was made from it.
+    """
     heads = number_in(config, "num_attention_heads", "n_head")
+    if number_in(config, "kv_lora_rank"):
+        return heads * sum(number_in(config, name) for name in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
     width = number_in(config, "hidden_size", "n_embd")
     shared = number_in(config, "num_key_value_heads") or heads
-    size = number_in(config, "head_dim") or (width // heads if heads else 0)
-    half = (config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
-    return 2 * layers * shared * size * (2 if half else 4)
+    return 2 * shared * (number_in(config, "head_dim") or (width // heads if heads else 0))
 
 
 def context_of(config: dict[str, Any]) -> int | None:

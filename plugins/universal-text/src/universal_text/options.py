@@ -61,15 +61,15 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cache_tokens: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(
-            description="Tokens that all answers and kept prefixes may have in the key-value cache together; none means "
-            "2048 for each slot, and at least n_ctx where half of the free memory holds them."
+            description="Tokens that all answers and kept prefixes may have in the key-value cache together; none "
+            "means 2048 for each slot, and at least n_ctx where half of the free memory holds them."
         ),
     ] = None
     prefill_chunk: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(
-            description="Prompt tokens that are read between two steps of the answers being written; none means 256 on a "
-            "processor and 1024 on a graphics card."
+            description="Prompt tokens that are read between two steps of the answers being written; none means 256 on "
+            "a processor and 1024 on a graphics card."
         ),
     ] = None
     chat_template: Annotated[
@@ -80,8 +80,8 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     attention: Annotated[
         str | None,
         Meta(
-            description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...); none means the "
-            "one that computes answers together, any other computes them one by one."
+            description="Attention implementation of transformers (sdpa, eager, flash_attention_2, ...); none means "
+            "the one that computes answers together, any other computes them one by one."
         ),
     ] = None
     draft_model: Annotated[

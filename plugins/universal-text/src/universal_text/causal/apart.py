@@ -23,7 +23,6 @@ def refuse_mixing(model: Any) -> None:
     _read(runner, first, first.unread - 1)
     _read(runner, second, second.unread)
     apart = (_read(runner, first, 1) - whole).norm() / (whole - whole.mean()).norm().clamp(min=1e-6)
-    print("APART", type(model).__name__, float(apart))
     if not apart <= (_EXACT if model.dtype == torch.float32 else _ROUGH):
         raise LoadFailed(
             f"transformers keeps what {type(model).__name__} has read in the model itself, so that two answers would "

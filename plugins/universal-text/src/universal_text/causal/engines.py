@@ -10,15 +10,15 @@ from universal_core.continuous_batching import Cache, Guesser, Pace, Turns
 from universal_core.conversation import Engine
 from universal_text.causal.adapters import Adapters
 from universal_text.causal.apart import refuse_mixing
-from universal_text.causal.attention import Unsupported
-from universal_text.causal.check import bytes_per_token
-from universal_text.causal.compiling import Report, compile_wanted, refuse_compiling, threads_for
-from universal_text.causal.guessing import Guessing, refuse_alone
+from universal_text.causal.batching.attention import Unsupported
+from universal_text.causal.batching.check import bytes_per_token
+from universal_text.causal.batching.compiling import Report, compile_wanted, refuse_compiling, threads_for
+from universal_text.causal.batching.guessing import Guessing, refuse_alone
+from universal_text.causal.batching.runner import BatchRunner
+from universal_text.causal.batching.store import Store
 from universal_text.causal.inputs import Inputs
-from universal_text.causal.runner import BatchRunner
 from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.solo import SoloRunner
-from universal_text.causal.store import Store
 from universal_text.claims import TOKENS_PER_SLOT
 from universal_text.options import CausalOptions
 

@@ -19,9 +19,9 @@ from universal_core.conversation import (
 )
 from universal_core.pytorch import taken_memory, use_threads
 from universal_text.causal.adapters import Adapters
-from universal_text.causal.compiling import Report
+from universal_text.causal.batching.compiling import Report
+from universal_text.causal.batching.guessing import guesser_of
 from universal_text.causal.engines import engine_of
-from universal_text.causal.guessing import guesser_of
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.load import load, template_of, vocabulary_of
 from universal_text.causal.sampling import Sampler
@@ -67,9 +67,7 @@ class WritingModel(LanguageModel):
         self._device = model.device
         known = _context(model.config, options.n_ctx)
         guesser = guesser_of(options, vocabulary, self._choices)
-        self._engine, self.batches, self.context = engine_of(
-            model, options, adapters, known, guesser, inputs, report
-        )
+        self._engine, self.batches, self.context = engine_of(model, options, adapters, known, guesser, inputs, report)
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""

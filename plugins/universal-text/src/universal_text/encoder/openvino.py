@@ -89,8 +89,7 @@ class _HiddenStates(nn.Module):
 def _library() -> Any:
     """Return the package, without its habit of telling Google Analytics about each import and each conversion.
 
-    The package that does so belongs to its requirements; where it cannot be imported, nothing is sent
-    (https://docs.openvino.ai/2026/about-openvino/additional-resources/telemetry.html).
+    The package that does so belongs to its requirements; where it cannot be imported, openvino uses a stub instead.
     """
     cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)
     import openvino

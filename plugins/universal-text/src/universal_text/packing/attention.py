@@ -26,7 +26,15 @@ _PLAIN_LENGTH = 512
 _PLAIN_SCORES = 65536
 
 _HARMLESS = frozenset(
-    ("dropout", "layer_type", "output_attentions", "output_hidden_states", "position_ids", "use_cache")
+    (
+        "deterministic",
+        "dropout",
+        "layer_type",
+        "output_attentions",
+        "output_hidden_states",
+        "position_ids",
+        "use_cache",
+    )
 )
 _now = threading.local()
 
@@ -44,13 +52,13 @@ class Way(NamedTuple):
 
     def seen(self, length: int, device: torch.device) -> Tensor | None:
         """Return (length, length), true where the token of a row sees that of a column, None where it sees all."""
-        near = self.window is not None and self.window < length
-        if not near and not self.causal:
+        window = length if self.window is None else self.window
+        if window >= length and not self.causal:
             return None
         places = torch.arange(length, device=device)
         back = places[:, None] - places
         seen = back >= 0 if self.causal else torch.ones_like(back, dtype=torch.bool)
-        return seen & (back.abs() < self.window) if near else seen
+        return seen & (back.abs() < window)
 
 
 @contextmanager
@@ -99,7 +107,7 @@ def _of_alike(texts: Texts, query: Tensor, key: Tensor, value: Tensor, way: Way)
     sizes = [count * length for count, length in texts.runs]
     found = []
     for (count, length), *parts in zip(
-        texts.runs, *(part.split(sizes, 1) for part in (query, key, value)), strict=True
+        texts.runs, *(torch.split(part, sizes, 1) for part in (query, key, value)), strict=True
     ):
         # (heads, count * length, size) to (count, heads, length, size)
         split = [part.unflatten(1, (count, length)).transpose(0, 1) for part in parts]
@@ -115,11 +123,11 @@ def _of_equals(parts: Sequence[Tensor], way: Way) -> Tensor:
     if query.dtype != torch.bfloat16 or length > _PLAIN_LENGTH or seen is not None:
         return scaled_dot_product_attention(query, key, value, seen, scale=way.scale)
     step = max(1, _PLAIN_SCORES // length**2)
-    chunks = zip(*(part.split(step) for part in parts), strict=True)
-    return torch.cat([_plain(*chunk, way.scale) for chunk in chunks])
+    chunks = zip(*(torch.split(part, step) for part in parts), strict=True)
+    return torch.cat([_plain(*chunk, scale=way.scale) for chunk in chunks])
 
 
-def _plain(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+def _plain(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
     """Return (texts, heads, length, size) by products of matrices; the shares are weighed in float32."""
     weights = ((query * scale) @ key.transpose(2, 3)).softmax(-1, dtype=torch.float32)
     return weights.to(value.dtype) @ value
@@ -129,11 +137,11 @@ def _of_all(texts: Texts, query: Tensor, key: Tensor, value: Tensor, way: Way) -
     """Return (tokens, heads, size) by one call for all texts, padded for it alone: for devices that mind calls."""
     places, real = texts.padded(query.device)
     # (heads, tokens, size) to (texts, heads, longest, size)
-    parts = [part[:, places].transpose(0, 1) for part in (query, key, value)]
+    query, key, value = (part[:, places].transpose(0, 1) for part in (query, key, value))
     seen = way.seen(real.shape[1], query.device)
     mask = real[:, None, None] if seen is None else real[:, None, None] & seen
     # A token of padding must see something, or its numbers are none, and so are those of its layer.
-    found = scaled_dot_product_attention(*parts, mask | ~real[:, None, :, None], scale=way.scale)
+    found = scaled_dot_product_attention(query, key, value, mask | ~real[:, None, :, None], scale=way.scale)
     return found.transpose(1, 2)[real]
 
 

@@ -84,7 +84,7 @@ class PackedForward:
         layers = self._model.config.num_hidden_layers
         if texts.layers != layers:
             raise Unsupported(f"{texts.layers} of its {layers} layers ask for an attention")
-        for want, part in zip(self._expected, found.split(texts.lengths), strict=True):
+        for want, part in zip(self._expected, torch.split(found, texts.lengths), strict=True):
             check_equal(want, part, exact=self._exact)
 
 

@@ -38,13 +38,14 @@ def prepare(model: nn.Module, check: Callable[[], Any]) -> bool:
 
     ``check`` runs the model and raises Unsupported where its numbers are wrong; then the layers are put back.
     """
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+    backend: Any = torch.backends.mkldnn  # the library has no types here
+    if not backend.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
     replaced: list[tuple[nn.Module, str, nn.Linear]] = []
     try:
         for parent in list(model.modules()):
             for name, layer in list(parent.named_children()):
-                if _is_plain(layer):
+                if isinstance(layer, nn.Linear) and _is_plain(layer):
                     replaced.append((parent, name, layer))
                     setattr(parent, name, PreparedLinear(layer))
         check()
@@ -55,7 +56,7 @@ def prepare(model: nn.Module, check: Callable[[], Any]) -> bool:
     return True
 
 
-def _is_plain(layer: Any) -> bool:
+def _is_plain(layer: nn.Linear) -> bool:
     if type(layer) is not nn.Linear or type(layer.weight) is not nn.Parameter:
         return False
     return layer.weight.device.type == "cpu" and layer.weight.dtype in (torch.float32, torch.bfloat16)

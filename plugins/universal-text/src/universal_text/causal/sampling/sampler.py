@@ -26,10 +26,10 @@ from torch import Tensor
 
 from universal_core import BadRequest
 from universal_core.conversation import Choice, Constraint, Sampling
-from universal_text.causal.adjusting import Adjustment
-from universal_text.causal.choosing import Want, choose
-from universal_text.causal.likelihood import described, likelihoods
-from universal_text.causal.sending import rows_of
+from universal_text.causal.sampling.adjusting import Adjustment
+from universal_text.causal.sampling.choosing import Want, choose
+from universal_text.causal.sampling.likelihood import described, likelihoods
+from universal_text.causal.sampling.sending import rows_of
 
 # Rows of a prompt whose log-probabilities are worked out together: at 150,000 tokens they take 40 MB.
 _PART = 64

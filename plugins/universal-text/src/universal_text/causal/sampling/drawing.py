@@ -8,8 +8,8 @@ ten times what is computed in it.
 import torch
 from torch import Tensor
 
-from universal_text.causal.filtering import Draws, head, least_kept, least_of_all
-from universal_text.causal.sending import parts_of
+from universal_text.causal.sampling.filtering import Draws, head, least_kept, least_of_all
+from universal_text.causal.sampling.sending import parts_of
 
 _BLOCKS = 64
 _WIDTH = 512
@@ -94,7 +94,7 @@ def _block_sums(logits: Tensor, draws: Draws, least: Tensor | None) -> Tensor:
         scaled = scaled.masked_fill(scaled < least, -torch.inf)
     probabilities = scaled.softmax(-1)
     whole = logits.shape[-1] // _WIDTH * _WIDTH
-    sums = [probabilities[:, :whole].unflatten(-1, (-1, _WIDTH)).sum(-1)] if whole else []
+    sums = [probabilities[:, :whole].reshape(len(logits), -1, _WIDTH).sum(-1)] if whole else []
     if whole < logits.shape[-1]:
         sums.append(probabilities[:, whole:].sum(-1, keepdim=True))
     return torch.cat(sums, -1).to(draws.number.dtype)

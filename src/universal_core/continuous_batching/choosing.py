@@ -1,9 +1,13 @@
-"""The different tokens that were seen, and how often."""
+"""What samplers have in common: tokens that were seen, and what grammars rule out."""
 
 from array import array
 
 import numpy
 from numpy.typing import NDArray
+
+_BITS = numpy.unpackbits(numpy.arange(256, dtype=numpy.uint8)[:, None], axis=1, bitorder="little")
+ADDED_BY_MASK: NDArray[numpy.float32] = numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32)
+"""What each byte of a constraint's mask adds to eight logits, ``[256, 8]``: far quicker to look up than bit by bit."""
 
 
 class Counts:

@@ -18,7 +18,7 @@ def pack(model: PreTrainedModel, running: Callable[[], AbstractContextManager[An
 
     Raises Unsupported, with the reason, for one that cannot; it is left as it was.
     """
-    base = model.base_model
+    base: Any = model.base_model
     if base is model:
         raise Unsupported("it has no head")
     check_kind(base)

@@ -44,7 +44,7 @@ def head(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if count >= width:
         values, tokens = logits.topk(min(count, size))
         return values, tokens
-    columns = logits[:, : width * _DEPTH].unflatten(-1, (_DEPTH, width)).amax(1).topk(count, sorted=False).indices
+    columns = logits[:, : width * _DEPTH].reshape(-1, _DEPTH, width).amax(1).topk(count, sorted=False).indices
     depths = torch.arange(0, width * _DEPTH, width, device=logits.device)[:, None]
     rest = torch.arange(width * _DEPTH, size, device=logits.device).expand(len(logits), -1)
     tokens = torch.cat([(columns[:, None] + depths).flatten(1), rest], -1)

@@ -8,9 +8,9 @@ import torch
 
 from universal_core import LoadFailed, Progress
 from universal_text.causal.adapters import Adapters
-from universal_text.causal.forward import Forward
-from universal_text.causal.step import Segment, Step
-from universal_text.causal.store import Store
+from universal_text.causal.batching.forward import Forward
+from universal_text.causal.batching.step import Segment, Step
+from universal_text.causal.batching.store import Store
 from universal_text.options import CausalOptions
 
 Report = Callable[[Progress], None]

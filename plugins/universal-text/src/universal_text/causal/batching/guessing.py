@@ -5,7 +5,7 @@ from typing import Any
 from universal_core import LoadFailed
 from universal_core.continuous_batching import Cache, GuessedSequence, Guesser, Guesses, Lookup
 from universal_core.conversation import Row, Sequence
-from universal_text.causal.draft import load_draft
+from universal_text.causal.batching.draft import load_draft
 from universal_text.causal.vocabulary import TokenizerVocabulary
 from universal_text.options import CausalOptions
 

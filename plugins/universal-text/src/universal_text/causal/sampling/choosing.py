@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from universal_core.conversation import Choice, Sampling
-from universal_text.causal.adjusting import Adjustment, adjust
-from universal_text.causal.drawing import best, draw, draw_by_all, draw_by_head, weight_of_all
-from universal_text.causal.filtering import Draws
-from universal_text.causal.likelihood import described, likelihoods
-from universal_text.causal.sending import FEW, exact, rows_of, runs_of, sent
+from universal_text.causal.sampling.adjusting import Adjustment, adjust
+from universal_text.causal.sampling.drawing import best, draw, draw_by_all, draw_by_head, weight_of_all
+from universal_text.causal.sampling.filtering import Draws
+from universal_text.causal.sampling.likelihood import described, likelihoods
+from universal_text.causal.sampling.sending import FEW, exact, rows_of, runs_of, sent
 
 _HEAD = 256
 _Key = TypeVar("_Key", bound=Hashable)
@@ -124,7 +124,7 @@ def _surely(logits: Tensor) -> Tensor:
 def _draws(logits: Tensor, wants: Sequence[Want]) -> Draws:
     numbers = numpy.array([_parameters(want, logits.shape[-1]) for want in wants])
     columns = sent(numbers.astype(numpy.float32) if exact(logits.device) == torch.float32 else numbers, logits.device)
-    temperature, top_k, top_p, min_p, number = columns.split(1, -1)
+    temperature, top_k, top_p, min_p, number = torch.split(columns, 1, -1)
     return Draws(temperature.float(), top_k.long(), top_p, min_p, number)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from universal_text.causal.attention import NAME, Unsupported
-from universal_text.causal.forward import Forward
-from universal_text.causal.step import Segment, Step
-from universal_text.causal.store import Store
+from universal_text.causal.batching.attention import NAME, Unsupported
+from universal_text.causal.batching.forward import Forward
+from universal_text.causal.batching.step import Segment, Step
+from universal_text.causal.batching.store import Store
 
 _LENGTHS = (9, 4, 6)
 # How far the logits of the two ways may be apart, as a share of their own spread. Wrong ones are apart by about 1;

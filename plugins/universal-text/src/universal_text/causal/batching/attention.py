@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
-from universal_text.causal.step import Attention, Step
+from universal_text.causal.batching.step import Attention, Step
 
 NAME = "universal_batching"
 """What transformers knows this attention by. It has no masks of that name, so it makes none."""
@@ -41,7 +41,6 @@ def attending(step: Step) -> Iterator[None]:
         _now.step = None
 
 
-@torch.compiler.disable
 def attend(
     module: Any,
     query: Tensor,
@@ -70,4 +69,5 @@ def attend(
     return step.attend(kept, query[0], Attention(scale, sliding_window, softcap, s_aux))[None], None
 
 
-AttentionInterface.register(NAME, attend)
+# Its loops over rows would be compiled anew for every number of them.
+AttentionInterface.register(NAME, torch.compiler.disable(attend))  # type: ignore[no-untyped-call]

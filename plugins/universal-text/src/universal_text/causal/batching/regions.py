@@ -10,7 +10,7 @@ class Move(NamedTuple):
 
     source: int
     target: int
-    count: int
+    size: int
 
 
 class Region:
@@ -75,7 +75,7 @@ class Regions:
         size, start = min((one for one in large if one[0] >= wanted), default=max(large))
         move = Move(region.start, start, region.length)
         region.start, region.capacity = start, min(size, wanted)
-        return [move] if move.count else []
+        return [move] if move.size else []
 
     def _gaps(self) -> dict[int, int]:
         """Return the free cells: how many there are from where on."""
@@ -107,6 +107,6 @@ class Regions:
             place += region.capacity
         # What goes down never reaches what has not moved yet when the lowest goes first, and what goes up when the
         # highest does.
-        down = [move for move in moves if move.target < move.source and move.count]
-        up = [move for move in moves if move.target > move.source and move.count]
+        down = [move for move in moves if move.target < move.source and move.size]
+        up = [move for move in moves if move.target > move.source and move.size]
         return [*down, *reversed(up)]

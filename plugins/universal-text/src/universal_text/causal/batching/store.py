@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from universal_text.causal.regions import Move, Regions
+from universal_text.causal.batching.regions import Move, Regions
 
 
 class Layer(NamedTuple):

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from universal_text.causal.store import Layer, Store
+from universal_text.causal.batching.store import Layer, Store
 
 
 class Segment(NamedTuple):
-    """A row's share of a step: ``count`` tokens from ``place`` on.
+    """A row's share of a step: ``tokens`` of them from ``place`` on.
 
     They are the last of ``length``, which are in the cells from ``start`` on.
     """
 
     place: int
-    count: int
+    tokens: int
     start: int
     length: int
 
@@ -62,18 +62,19 @@ class Step:
         self.abandoned = False
         self.windows: dict[int, int | None] = {}
         self._segments = segments
-        self._together = [one for one in segments if one.count == 1] if together else []
-        self._apart = [one for one in segments if one.count > 1] if together else segments
+        self._together = [one for one in segments if one.tokens == 1] if together else []
+        self._apart = [one for one in segments if one.tokens > 1] if together else segments
         # What all layers need alike; those of a model may be on several devices.
         self._made: dict[Hashable, Any] = {}
 
     def positions(self, device: torch.device) -> Tensor:
         """Return the position of each token in its sequence, ``[tokens]``."""
-        return torch.cat([torch.arange(one.length - one.count, one.length) for one in self._segments]).to(device)
+        return torch.cat([torch.arange(one.length - one.tokens, one.length) for one in self._segments]).to(device)
 
     def cells(self, device: torch.device) -> Tensor:
         """Return the cell of each token, ``[tokens]``."""
-        return self._once(("cells", device), self._cells)
+        found: Tensor = self._once(("cells", device), self._cells)
+        return found
 
     def attend(self, kept: Layer, query: Tensor, attention: Attention) -> Tensor:
         """Return ``[tokens, heads, value size]`` for a query ``[heads, tokens, size]``."""
@@ -86,7 +87,7 @@ class Step:
             places = [one.place for one in self._together]
             found[places] = self._attend_together(kept, groups[:, :, places], attention).flatten(1, 2)
         for one in self._apart:
-            part = slice(one.place, one.place + one.count)
+            part = slice(one.place, one.place + one.tokens)
             attended = self._attend_one(kept, groups[:, :, part], one, attention)
             found[part] = attended.flatten(0, 1).transpose(0, 1)
         return found
@@ -94,12 +95,12 @@ class Step:
     def _attend_one(self, kept: Layer, groups: Tensor, one: Segment, attention: Attention) -> Tensor:
         """Return ``[shared, group, tokens, value size]`` for one row."""
         window = attention.window
-        seen = one.length if window is None else min(one.length, window + one.count - 1)
+        seen = one.length if window is None else min(one.length, window + one.tokens - 1)
         end = one.start + one.length
         mine = Layer(kept.keys[:, None, end - seen : end], kept.values[:, None, end - seen : end])
         sinks = None if attention.sinks is None else attention.sinks.view(groups.shape[0], -1, 1, 1)
-        if one.count > 1:
-            shape = (one.count, seen, window)
+        if one.tokens > 1:
+            shape = (one.tokens, seen, window)
             mask = self._once(("mask", shape, groups.device), lambda device: _mask(*shape, device))
             return attention(groups, mine, mask, sinks)
         # As so many tokens of one head, the heads of a group read their keys once.
@@ -115,7 +116,7 @@ class Step:
         return attention(groups.permute(2, 0, 1, 3), copies, mask, sinks)
 
     def _cells(self, device: torch.device) -> Tensor:
-        ends = ((one.start + one.length, one.count) for one in self._segments)
+        ends = ((one.start + one.length, one.tokens) for one in self._segments)
         return torch.cat([torch.arange(end - count, end) for end, count in ends]).to(device)
 
     def _table(self, window: int | None, device: torch.device) -> tuple[Tensor, Tensor]:

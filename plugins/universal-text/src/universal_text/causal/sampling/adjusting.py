@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from universal_core.continuous_batching import ADDED_BY_MASK, Counts
 from universal_core.conversation import Sampling
-from universal_text.causal.counts import Counts
-from universal_text.causal.sending import sent
+from universal_text.causal.sampling.sending import sent
 
-_BITS = numpy.unpackbits(numpy.arange(256, dtype=numpy.uint8)[:, None], axis=1, bitorder="little")
-_ADDED = numpy.where(_BITS == 1, 0, -numpy.inf).astype(numpy.float32)
 _Tokens = Sequence[NDArray[numpy.int64]]
 
 
@@ -92,7 +90,7 @@ def rule_out(logits: Tensor, masks: Sequence[bytes | None]) -> None:
     A row without a mask stays as it is. The logits, ``[rows, vocabulary]``, are changed in place.
     """
     if any(mask is not None for mask in masks):
-        table = sent(_ADDED, logits.device)
+        table = sent(ADDED_BY_MASK, logits.device)
         for row, mask in zip(logits, masks, strict=True):
             if mask is not None:
                 # Looking up what each byte of the mask adds to eight logits is far quicker than a bit at a time.

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from universal_text.causal.attention import attending
-from universal_text.causal.step import Step
+from universal_text.causal.batching.attention import attending
+from universal_text.causal.batching.step import Step
 
 
 class Forward:

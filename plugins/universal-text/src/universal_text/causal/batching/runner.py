@@ -10,12 +10,12 @@ from universal_core.continuous_batching import Cache, Pace
 from universal_core.conversation import Row, Sequence
 from universal_core.pytorch import use_threads
 from universal_text.causal.adapters import Adapters
-from universal_text.causal.attention import Abandoned
-from universal_text.causal.forward import Forward
-from universal_text.causal.guessing import Guessing
+from universal_text.causal.batching.attention import Abandoned
+from universal_text.causal.batching.forward import Forward
+from universal_text.causal.batching.guessing import Guessing
+from universal_text.causal.batching.step import Segment, Step
+from universal_text.causal.batching.store import Store
 from universal_text.causal.sampling import Sampler, choose_together
-from universal_text.causal.step import Segment, Step
-from universal_text.causal.store import Store
 
 
 class BatchRunner:

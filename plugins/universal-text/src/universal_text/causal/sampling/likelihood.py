@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from universal_core.conversation import Choice
-from universal_text.causal.filtering import head
-from universal_text.causal.sending import exact, parts_of
+from universal_text.causal.sampling.filtering import head
+from universal_text.causal.sampling.sending import exact, parts_of
 
 # At least so many alternatives are looked for, so that a tie with the last one asked for is settled in the same way
 # whatever another row asks for.
