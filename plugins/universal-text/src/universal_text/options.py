@@ -62,7 +62,8 @@ class CausalOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Annotated[int, Meta(ge=1)] | None,
         Meta(
             description="Tokens that all answers and kept prefixes may have in the key-value cache together; none "
-            "means 2048 for each slot, and at least n_ctx where half of the free memory holds them."
+            "means 2048 for each slot, and on a processor, or with n_ctx, a whole context where half of the free "
+            "memory holds it."
         ),
     ] = None
     prefill_chunk: Annotated[

@@ -11,7 +11,7 @@ from universal_core.conversation import Engine
 from universal_text.causal.adapters import Adapters
 from universal_text.causal.apart import refuse_mixing
 from universal_text.causal.batching.attention import Unsupported
-from universal_text.causal.batching.check import bytes_per_token
+from universal_text.causal.batching.check import try_together
 from universal_text.causal.batching.compiling import Report, compile_wanted, refuse_compiling, threads_for
 from universal_text.causal.batching.guessing import Guessing, refuse_alone
 from universal_text.causal.batching.runner import BatchRunner
@@ -56,9 +56,9 @@ def engine_of(
     alone = "it reads more than tokens" if inputs else f"attention = {options.attention!r} was asked for"
     if inputs is None and options.attention is None:
         try:
-            size = bytes_per_token(model)
+            tried = try_together(model)
             compile_wanted(model, options, adapters, report)
-            return _batching(model, options, adapters, context, size, guesser)
+            return _batching(model, options, adapters, context, tried, guesser)
         except Unsupported as reason:
             alone = str(reason)
     log.info("the answers of a step are computed one by one: %s", alone)
@@ -70,11 +70,11 @@ def engine_of(
 
 
 def _batching(
-    model: Any, options: CausalOptions, adapters: Adapters, context: int, size: int, guesser: Guesser | None
+    model: Any, options: CausalOptions, adapters: Adapters, context: int, tried: Store, guesser: Guesser | None
 ) -> Running:
-    cells = cells_for(options, context, _affordable(model, size))
+    cells = cells_for(options, context, model.device, tried.bytes_per_token)
     slots = options.slots
-    store = Store(cells)
+    store = Store(cells, like=tried)
     # Beside those that run as many are kept, for what begins alike.
     cache = Cache(store, cells, 2 * slots, shares=False)
     chunk = chunk_for(options, model.device)
@@ -103,19 +103,17 @@ def chunk_for(options: CausalOptions, device: torch.device) -> int:
     return options.prefill_chunk or (_CHUNK_ON_CPU if device.type == "cpu" else _CHUNK)
 
 
-def cells_for(options: CausalOptions, context: int, affordable: int) -> int:
-    """Return how many tokens all answers may have together in the key-value store.
+def cells_for(options: CausalOptions, context: int, device: torch.device, size: int) -> int:
+    """Return how many tokens of ``size`` bytes all answers may have together in the key-value store.
 
     That is what was set aside for them before the model was loaded, and more where a single answer can be longer than
-    that and there is memory for it.
+    that: as far as half of the free memory goes. On an accelerator, where all of it is taken at once, only if n_ctx asks
+    for it.
     """
     if options.cache_tokens is not None:
         return options.cache_tokens
     reserved = options.slots * min(TOKENS_PER_SLOT, context)
-    return max(reserved, min(context, affordable))
-
-
-def _affordable(model: Any, size: int) -> int:
-    """Return how many tokens half of the memory that is left takes."""
-    device = model.device
-    return available_memory(str(device) if device.type == "cuda" else "cpu") // 2 // max(size, 1)
+    if device.type != "cpu" and options.n_ctx is None:
+        return reserved
+    free = available_memory(str(device) if device.type == "cuda" else "cpu")
+    return max(reserved, min(context, free // 2 // max(size, 1)))

@@ -20,8 +20,8 @@ _EXACT, _ROUGH = 1e-3, 0.3
 _ROPE_BY_LENGTH = frozenset(("dynamic", "longrope"))
 
 
-def bytes_per_token(model: Any) -> int:
-    """Give a model the attention of this package; return what a token takes in its key-value store.
+def try_together(model: Any) -> Store:
+    """Give a model the attention of this package, and try it; return the store of the attempt.
 
     Raises Unsupported, with the reason, for a model that must read its rows one by one; it is left as it was.
     """
@@ -59,7 +59,7 @@ def _ropes(text: Any) -> set[str]:
     return {str(one["rope_type"]) for one in each if one.get("rope_type")}
 
 
-def _try(model: Any, text: Any, expected: list[Tensor]) -> int:
+def _try(model: Any, text: Any, expected: list[Tensor]) -> Store:
     """Read three texts beside one another: all but the last token of each, then, beside the last of these, one more."""
     rows = _rows(text.vocab_size)
     store, forward = Store(sum(_LENGTHS)), Forward(model)
@@ -68,7 +68,7 @@ def _try(model: Any, text: Any, expected: list[Tensor]) -> int:
     _check_layers(text, first[1])
     for want, found in zip(expected, second[0], strict=True):
         _check_equal(want, found)
-    return store.bytes_per_token
+    return store
 
 
 def _step(store: Store, forward: Forward, rows: list[list[int]], read: list[int]) -> tuple[Tensor, Step]:

@@ -18,13 +18,14 @@ class Layer(NamedTuple):
 class Store:
     """Keeps what layers know of tokens; the memory of a Cache.
 
-    A layer's memory is allocated when it first writes, in the shape, the format and on the device of what it writes.
-    Of what is allocated on a processor only what is written to takes memory.
+    What it has for a layer is like that of another store, or else like what the layer writes first: in shape, format
+    and device. On a processor only what has been written to takes memory.
     """
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int, like: "Store | None" = None) -> None:
         self._regions = Regions(cells)
-        self._layers: dict[int, Layer] = {}
+        known = like._layers if like else {}
+        self._layers = {layer: Layer(*map(self._room, kept)) for layer, kept in known.items()}
 
     @property
     def layers(self) -> frozenset[int]:
