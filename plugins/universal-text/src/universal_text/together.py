@@ -8,7 +8,6 @@ from typing import Any
 from universal_core import names_in_mapping
 
 _KNOWN_LAYERS = frozenset(("full_attention", "sliding_attention"))
-# Frequencies that depend on the longest text at hand would depend on the neighbours in a step.
 _ROPE_BY_LENGTH = frozenset(("dynamic", "longrope"))
 
 
@@ -24,16 +23,17 @@ def reason_alone(config: dict[str, Any]) -> str | None:
         return "it has an attention of its own"
     if others := sorted({*(config.get("layer_types") or ())} - _KNOWN_LAYERS):
         return f"it has layers of the kind {', '.join(others)}"
-    if _ropes(config) & _ROPE_BY_LENGTH:
+    if positions_by_length(config):
         return "its positions depend on how long a text is"
     return None
 
 
-def _ropes(config: dict[str, Any]) -> set[str]:
-    """Return the kinds of rotary positions: one for all layers, or one for each kind of layers."""
+def positions_by_length(config: dict[str, Any]) -> bool:
+    """Whether a model's positions depend on the longest text at hand: then they would on the neighbours of a text."""
     told = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    # One kind of rotary positions for all layers, or one for each kind of layers.
     each = [told, *(inner for inner in told.values() if isinstance(inner, dict))]
-    return {str(one.get("rope_type", one.get("type"))) for one in each}
+    return any(one.get("rope_type", one.get("type")) in _ROPE_BY_LENGTH for one in each)
 
 
 @cache

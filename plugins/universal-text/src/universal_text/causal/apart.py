@@ -9,6 +9,7 @@ from universal_core import LoadFailed
 from universal_core.conversation import Row, Sequence
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.solo import SoloRunner
+from universal_text.side_by_side import apart
 
 _LENGTHS = (5, 3)
 # How far logits may be apart, as a share of their spread; 16-bit numbers round coarsely.
@@ -22,8 +23,7 @@ def refuse_mixing(model: Any) -> None:
     whole = _read(runner, _begun(first.tokens), first.unread)
     _read(runner, first, first.unread - 1)
     _read(runner, second, second.unread)
-    apart = (_read(runner, first, 1) - whole).norm() / (whole - whole.mean()).norm().clamp(min=1e-6)
-    if not apart <= (_EXACT if model.dtype == torch.float32 else _ROUGH):
+    if not apart(whole, _read(runner, first, 1)) <= (_EXACT if model.dtype == torch.float32 else _ROUGH):
         raise LoadFailed(
             f"transformers keeps what {type(model).__name__} has read in the model itself, so that two answers would "
             "be mixed up; it cannot be served by the backend text"

@@ -10,7 +10,6 @@ from universal_core.continuous_batching import Cache, Guesser, Pace, Turns
 from universal_core.conversation import Engine
 from universal_text.causal.adapters import Adapters
 from universal_text.causal.apart import refuse_mixing
-from universal_text.causal.batching.attention import Unsupported
 from universal_text.causal.batching.check import try_together
 from universal_text.causal.batching.compiling import Report, compile_wanted, refuse_compiling, threads_for
 from universal_text.causal.batching.guessing import Guessing, refuse_alone
@@ -21,6 +20,7 @@ from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.solo import SoloRunner
 from universal_text.claims import TOKENS_PER_SLOT
 from universal_text.options import CausalOptions
+from universal_text.side_by_side import Unsupported
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,8 @@ def cells_for(options: CausalOptions, context: int, device: torch.device, size: 
     """Return how many tokens of ``size`` bytes all answers may have together in the key-value store.
 
     That is what was set aside for them before the model was loaded, and more where a single answer can be longer than
-    that: as far as half of the free memory goes. On an accelerator, where all of it is taken at once, only if n_ctx asks
-    for it.
+    that: as far as half of the free memory goes. On an accelerator, where all of it is taken at once, only if n_ctx
+    asks for it.
     """
     if options.cache_tokens is not None:
         return options.cache_tokens

@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from universal_text.packing.texts import Texts
+from universal_text.side_by_side import Unsupported
 
 NAME = "universal_packing"
 """What transformers knows this attention by."""
@@ -37,10 +38,6 @@ _HARMLESS = frozenset(
     )
 )
 _now = threading.local()
-
-
-class Unsupported(RuntimeError):
-    """A model's texts cannot stand side by side without padding."""
 
 
 class Way(NamedTuple):

@@ -12,14 +12,13 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from universal_text.limits import first_position
-from universal_text.packing.attention import NAME, Unsupported, attending
+from universal_text.packing.attention import NAME, attending
 from universal_text.packing.texts import Texts
+from universal_text.side_by_side import Unsupported, another_attention, check_equal, check_positions
 
 _LENGTHS = (7, 3, 3, 12)
-# How far the hidden states of the two ways may be apart, as a share of their own spread: wrong ones are by about 1.
-_EXACT, _ROUGH = 1e-3, 0.1
-# Frequencies that depend on the longest text at hand would depend on the neighbours.
-_ROPE_BY_LENGTH = frozenset(("dynamic", "longrope"))
+EXACT, ROUGH = 1e-3, 0.1
+"""How far the hidden states of the two ways may be apart, as a share of their own spread: in float32, and else."""
 
 
 class PackedForward:
@@ -39,19 +38,11 @@ class PackedForward:
         self._takes = inspect.signature(model.forward).parameters
         self._first = first_position(model)
         check_kind(model)
-        usual = model.config._attn_implementation
         # Before anything about the weights is changed.
         self._exact = all(one.dtype == torch.float32 for one in model.parameters())
-        try:
-            self._expected = [self._alone(ids) for ids in trial_rows(model)]
-            model.set_attn_implementation(NAME)
+        self._expected = [self._alone(ids) for ids in trial_rows(model)]
+        with another_attention(model, NAME):
             self.check()
-        except Unsupported:
-            model.set_attn_implementation(usual)
-            raise
-        except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
-            model.set_attn_implementation(usual)
-            raise Unsupported(f"it cannot be run with another attention ({type(error).__name__}: {error})") from error
 
     def __call__(self, ids: Tensor, lengths: Sequence[int], types: Tensor | None = None) -> Tensor:
         """Return (tokens, size) for the token ids (tokens) of texts of these lengths, one behind the other."""
@@ -85,7 +76,7 @@ class PackedForward:
         if texts.layers != layers:
             raise Unsupported(f"{texts.layers} of its {layers} layers ask for an attention")
         for want, part in zip(self._expected, torch.split(found, texts.lengths), strict=True):
-            check_equal(want, part, exact=self._exact)
+            check_equal(want, part, EXACT if self._exact else ROUGH)
 
 
 def check_kind(model: PreTrainedModel) -> None:
@@ -94,20 +85,7 @@ def check_kind(model: PreTrainedModel) -> None:
         raise Unsupported("it has an encoder and a decoder")
     if not model._can_set_attn_implementation():
         raise Unsupported("it has an attention of its own")
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        raise Unsupported("it takes no positions")
-    told = getattr(model.config, "rope_parameters", None) or {}
-    kinds = [told, *(inner for inner in told.values() if isinstance(inner, dict))]
-    if any(kind.get("rope_type") in _ROPE_BY_LENGTH for kind in kinds):
-        raise Unsupported("its positions depend on how long a text is")
-
-
-def check_equal(want: Tensor, found: Tensor, *, exact: bool = False) -> None:
-    """Raise Unsupported for numbers that are further apart than rounding makes them, finely if they are ``exact``."""
-    want, found = want.float(), found.float()
-    apart = float((want - found).norm() / (want - want.mean()).norm().clamp(min=1e-6))
-    if not apart <= (_EXACT if exact else _ROUGH):
-        raise Unsupported(f"beside others a text comes out otherwise, by {apart:.2g} of its spread")
+    check_positions(model)
 
 
 def trial_rows(model: PreTrainedModel) -> list[list[int]]:

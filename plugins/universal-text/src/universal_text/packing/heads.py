@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from universal_text.packing.attention import Unsupported
-from universal_text.packing.forward import PackedForward, check_equal, check_kind, trial_rows
+from universal_text.packing.forward import ROUGH, PackedForward, check_kind, trial_rows
 from universal_text.packing.linear import prepare
+from universal_text.side_by_side import Unsupported, check_equal
 
 
 def pack(model: PreTrainedModel, running: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -27,7 +27,7 @@ def pack(model: PreTrainedModel, running: Callable[[], AbstractContextManager[An
         expected = _logits(model)
         forward = PackedForward(base, running)
         base.forward = _Unpadded(base, forward)
-        check_equal(expected, _logits(model))
+        check_equal(expected, _logits(model), ROUGH)
     except (Unsupported, RuntimeError, AttributeError, TypeError, ValueError) as error:
         base.forward = usual
         base.set_attn_implementation(attention)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from universal_text.packing.attention import Unsupported
+from universal_text.side_by_side import Unsupported
 
 
 class PreparedLinear(nn.Module):

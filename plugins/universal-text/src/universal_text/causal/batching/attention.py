@@ -15,16 +15,13 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from universal_text.causal.batching.step import Attention, Step
+from universal_text.side_by_side import Unsupported
 
 NAME = "universal_batching"
 """What transformers knows this attention by. It has no masks of that name, so it makes none."""
 
 _HARMLESS = frozenset(("dropout", "is_causal", "layer_type", "output_router_logits", "position_ids", "use_cache"))
 _now = threading.local()
-
-
-class Unsupported(RuntimeError):
-    """A model wants of its attention what this one has not."""
 
 
 class Abandoned(RuntimeError):

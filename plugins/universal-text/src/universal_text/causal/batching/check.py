@@ -1,23 +1,21 @@
 """Whether a model can read many rows in one forward pass: found out by trying."""
 
-import inspect
 import itertools
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from universal_text.causal.batching.attention import NAME, Unsupported
+from universal_text.causal.batching.attention import NAME
 from universal_text.causal.batching.forward import Forward
 from universal_text.causal.batching.step import Segment, Step
 from universal_text.causal.batching.store import Store
+from universal_text.side_by_side import Unsupported, another_attention, check_equal, check_positions
 
 _LENGTHS = (9, 4, 6)
-# How far the logits of the two ways may be apart, as a share of their own spread. Wrong ones are apart by about 1;
-# rounding is not, though 16-bit numbers round coarsely and another expert of a mixture may win by a hair.
+# How far the logits of the two ways may be apart: 16-bit numbers round coarsely, and another expert of a mixture may
+# win by a hair.
 _EXACT, _ROUGH = 1e-3, 0.3
-# Frequencies that depend on the longest text at hand would depend on the neighbours in a step.
-_ROPE_BY_LENGTH = frozenset(("dynamic", "longrope"))
 
 
 def try_together(model: Any) -> Store:
@@ -27,17 +25,9 @@ def try_together(model: Any) -> Store:
     """
     text = model.config.get_text_config()
     _check_kind(model, text)
-    usual = text._attn_implementation
     expected = [_alone(model, row) for row in _rows(text.vocab_size)]
-    try:
-        model.set_attn_implementation(NAME)
+    with another_attention(model, NAME):
         return _try(model, text, expected)
-    except Unsupported:
-        model.set_attn_implementation(usual)
-        raise
-    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
-        model.set_attn_implementation(usual)
-        raise Unsupported(f"it cannot be run with another attention ({type(error).__name__}: {error})") from error
 
 
 def _check_kind(model: Any, text: Any) -> None:
@@ -46,17 +36,7 @@ def _check_kind(model: Any, text: Any) -> None:
         raise Unsupported("it has layers with a recurrent state")
     if not getattr(model, "_supports_attention_backend", False):
         raise Unsupported("it has an attention of its own")
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        raise Unsupported("it takes no positions")
-    if _ropes(text) & _ROPE_BY_LENGTH:
-        raise Unsupported("its positions depend on how long a text is")
-
-
-def _ropes(text: Any) -> set[str]:
-    """Return the kinds of rotary positions that a model has: one for all layers, or one for each kind of layers."""
-    told = getattr(text, "rope_parameters", None) or {}
-    each = [told, *(inner for inner in told.values() if isinstance(inner, dict))]
-    return {str(one["rope_type"]) for one in each if one.get("rope_type")}
+    check_positions(model)
 
 
 def _try(model: Any, text: Any, expected: list[Tensor]) -> Store:
@@ -67,7 +47,7 @@ def _try(model: Any, text: Any, expected: list[Tensor]) -> Store:
     second = _step(store, forward, [row[-1:] for row in rows], [len(row) - 1 for row in rows])
     _check_layers(text, first[1])
     for want, found in zip(expected, second[0], strict=True):
-        _check_equal(want, found)
+        check_equal(want, found, _EXACT if model.dtype == torch.float32 else _ROUGH)
     return store
 
 
@@ -98,14 +78,6 @@ def _check_layers(text: Any, step: Step) -> None:
         raise Unsupported("its layers do not tell how far they look back")
     if not kinds and window and not any(step.windows.values()):
         raise Unsupported("its layers do not tell how far they look back")
-
-
-def _check_equal(want: Tensor, found: Tensor) -> None:
-    limit = _EXACT if want.dtype == torch.float32 else _ROUGH
-    want, found = want.float(), found.float()
-    apart = float((want - found).norm() / (want - want.mean()).norm().clamp(min=1e-6))
-    if not apart <= limit:
-        raise Unsupported(f"beside others its logits come out otherwise, by {apart:.2g} of their spread")
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """The rows of one forward pass, and what each of their tokens looks at."""
 
 from collections.abc import Callable, Hashable
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -36,7 +37,9 @@ class Attention(NamedTuple):
         ``mask`` is true where a token is looked at, ``[..., tokens, keys]``. ``sinks`` can be added to the scores.
         """
         if self.softcap is None and sinks is None:
-            keys, values = (part.expand(-1, query.shape[1], -1, -1) for part in kept)
+            keys, values = kept
+            if keys.shape[1] != query.shape[1]:
+                keys, values = (part.expand(-1, query.shape[1], -1, -1) for part in kept)
             return scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=self.scale)
         scores = (query @ kept.keys.transpose(-1, -2)).float() * self.scale
         if self.softcap is not None:
@@ -62,8 +65,10 @@ class Step:
         self.abandoned = False
         self.windows: dict[int, int | None] = {}
         self._segments = segments
-        self._together = [one for one in segments if one.tokens == 1] if together else []
-        self._apart = [one for one in segments if one.tokens > 1] if together else segments
+        # Answers stand before prompts.
+        self._answers = list(takewhile(lambda one: one.tokens == 1, segments))
+        self._prompts = segments[len(self._answers) :]
+        self._together = together
         # What all layers need alike; those of a model may be on several devices.
         self._made: dict[Hashable, Any] = {}
 
@@ -82,38 +87,48 @@ class Step:
         shared = kept.keys.shape[0]
         # The heads of a group share their keys and values: [shared, group, tokens, size].
         groups = query.view(shared, heads // shared, tokens, size)
-        found = query.new_empty(tokens, heads, kept.values.shape[-1])
-        if self._together:
-            places = [one.place for one in self._together]
-            found[places] = self._attend_together(kept, groups[:, :, places], attention).flatten(1, 2)
-        for one in self._apart:
-            part = slice(one.place, one.place + one.tokens)
-            attended = self._attend_one(kept, groups[:, :, part], one, attention)
-            found[part] = attended.flatten(0, 1).transpose(0, 1)
-        return found
+        found = []
+        if self._answers:
+            queries = groups[:, :, : len(self._answers)].permute(2, 0, 1, 3)
+            attend = self._attend_together if self._together else self._attend_in_turn
+            found.append(attend(kept, queries, attention).flatten(1, 2))
+        for one in self._prompts:
+            part = groups[:, :, one.place : one.place + one.tokens]
+            found.append(self._attend_prompt(kept, part, one, attention).flatten(0, 1).transpose(0, 1))
+        return torch.cat(found) if len(found) > 1 else found[0]
 
-    def _attend_one(self, kept: Layer, groups: Tensor, one: Segment, attention: Attention) -> Tensor:
-        """Return ``[shared, group, tokens, value size]`` for one row."""
+    def _attend_in_turn(self, kept: Layer, queries: Tensor, attention: Attention) -> Tensor:
+        """Return ``[rows, shared, group, value size]`` for the queries of answers, ``[rows, shared, group, size]``.
+
+        The group are so many tokens of one head here: so they read their keys once.
+        """
+        keys, values = kept.keys[None], kept.values[None]
+        sinks = _of_groups(attention.sinks, queries)
+        found = []
+        for query, one in zip(torch.split(queries, 1), self._answers, strict=True):
+            seen = one.length if attention.window is None else min(one.length, attention.window)
+            start = one.start + one.length - seen
+            mine = Layer(keys.narrow(2, start, seen), values.narrow(2, start, seen))
+            found.append(attention(query, mine, None, sinks))
+        return torch.cat(found)
+
+    def _attend_together(self, kept: Layer, queries: Tensor, attention: Attention) -> Tensor:
+        """Return the same for all answers at once."""
+        window = attention.window
+        cells, mask = self._once(("table", window, queries.device), lambda device: self._table(window, device))
+        copies = Layer(*(part[:, cells].transpose(0, 1) for part in kept))
+        return attention(queries, copies, mask, _of_groups(attention.sinks, queries))
+
+    def _attend_prompt(self, kept: Layer, groups: Tensor, one: Segment, attention: Attention) -> Tensor:
+        """Return ``[shared, group, tokens, value size]`` for a piece of a prompt."""
         window = attention.window
         seen = one.length if window is None else min(one.length, window + one.tokens - 1)
         end = one.start + one.length
         mine = Layer(kept.keys[:, None, end - seen : end], kept.values[:, None, end - seen : end])
+        shape = (one.tokens, seen, window)
+        mask = self._once(("mask", shape, groups.device), lambda device: _mask(*shape, device))
         sinks = None if attention.sinks is None else attention.sinks.view(groups.shape[0], -1, 1, 1)
-        if one.tokens > 1:
-            shape = (one.tokens, seen, window)
-            mask = self._once(("mask", shape, groups.device), lambda device: _mask(*shape, device))
-            return attention(groups, mine, mask, sinks)
-        # As so many tokens of one head, the heads of a group read their keys once.
-        folded = attention(groups.transpose(1, 2), mine, None, None if sinks is None else sinks.transpose(1, 2))
-        return folded.transpose(1, 2)
-
-    def _attend_together(self, kept: Layer, groups: Tensor, attention: Attention) -> Tensor:
-        """Return ``[rows, shared, group, value size]`` for the rows of one token."""
-        window = attention.window
-        cells, mask = self._once(("table", window, groups.device), lambda device: self._table(window, device))
-        copies = Layer(*(part[:, cells].transpose(0, 1) for part in kept))
-        sinks = None if attention.sinks is None else attention.sinks.view(1, groups.shape[0], -1, 1)
-        return attention(groups.permute(2, 0, 1, 3), copies, mask, sinks)
+        return attention(groups, mine, mask, sinks)
 
     def _cells(self, device: torch.device) -> Tensor:
         ends = ((one.start + one.length, one.tokens) for one in self._segments)
@@ -121,8 +136,8 @@ class Step:
 
     def _table(self, window: int | None, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the cells that each row of one token looks at, ``[rows, most]``, and which of them are its own."""
-        ends = torch.tensor([one.start + one.length for one in self._together])[:, None]
-        seen = torch.tensor([min(one.length, window or one.length) for one in self._together])[:, None]
+        ends = torch.tensor([one.start + one.length for one in self._answers])[:, None]
+        seen = torch.tensor([min(one.length, window or one.length) for one in self._answers])[:, None]
         offsets = torch.arange(int(seen.max()))
         there = offsets < seen
         return torch.where(there, ends - seen + offsets, 0).to(device), there[:, None, None].to(device)
@@ -132,6 +147,11 @@ class Step:
         if key not in self._made:
             self._made[key] = make(key[-1])
         return self._made[key]
+
+
+def _of_groups(sinks: Tensor | None, queries: Tensor) -> Tensor | None:
+    """Return a score for each head as ``[1, shared, group, 1]``, for queries ``[rows, shared, group, size]``."""
+    return None if sinks is None else sinks.view(1, queries.shape[1], -1, 1)
 
 
 def _mask(count: int, seen: int, window: int | None, device: torch.device) -> Tensor:
