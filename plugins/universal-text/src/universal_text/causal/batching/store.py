@@ -24,8 +24,8 @@ class Store:
 
     def __init__(self, cells: int, like: "Store | None" = None) -> None:
         self._regions = Regions(cells)
-        known = like._layers if like else {}
-        self._layers = {layer: Layer(*map(self._room, kept)) for layer, kept in known.items()}
+        known: dict[int, Layer] = like._layers if like else {}
+        self._layers: dict[int, Layer] = {layer: Layer(*map(self._room, kept)) for layer, kept in known.items()}
 
     @property
     def layers(self) -> frozenset[int]:
