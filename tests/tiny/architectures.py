@@ -175,7 +175,7 @@ ALONE = {
     **dict.fromkeys(("lfm2", "minimax", "llama4"), "layers"),
     **dict.fromkeys(("bloom", "mpt", "falcon", "gptj", "gpt_neo", "stablelm"), _OWN),
     # It doubles what its attention is given, and then takes one half from the other.
-    "diffllama": "come out otherwise",
+    "diffllama": "comes out otherwise",
 }
 
 

@@ -1,8 +1,10 @@
 """OpenVINO in the place of PyTorch: it runs an encoder of transformers on a processor, several of its steps as one."""
 
+import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -107,7 +109,7 @@ def _failures(openvino: Any) -> tuple[type[Exception], ...]:
 def _converted(openvino: Any, inner: nn.Module, filler: int) -> Any:
     """Return the model in OpenVINO's form, for any number of rows and tokens."""
     anything = [-1, -1]
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+    with _own_log(), warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         # Recording warns wherever Python looks at a shape; whether that did harm is tried afterwards.
         warnings.simplefilter("ignore")
         return openvino.convert_model(
@@ -115,6 +117,18 @@ def _converted(openvino: Any, inner: nn.Module, filler: int) -> Any:
             example_input=_example((_RECORDED, _RECORDED // 2), filler),
             input=[(name, anything, openvino.Type.i64) for name in ("ids", "mask")],
         )
+
+
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """Keep the log as it is: a conversion that fails leaves it with a filter, and without its warnings."""
+    root = logging.getLogger()
+    level, filters = root.level, list(root.filters)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:] = filters
 
 
 def _compiled(openvino: Any, converted: Any, dtype: torch.dtype, threads: int) -> Forward:
