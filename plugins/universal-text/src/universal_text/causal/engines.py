@@ -19,6 +19,7 @@ from universal_text.causal.inputs import Inputs
 from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.solo import SoloRunner
 from universal_text.claims import TOKENS_PER_SLOT
+from universal_text.linear import prepare
 from universal_text.options import CausalOptions
 from universal_text.side_by_side import Unsupported
 
@@ -56,9 +57,12 @@ def engine_of(
     alone = "it reads more than tokens" if inputs else f"attention = {options.attention!r} was asked for"
     if inputs is None and options.attention is None:
         try:
-            tried = try_together(model)
+            trial = try_together(model)
+            # What is compiled, and what adapters look into, must be layers as transformers has them.
+            if not options.compile and not adapters.names:
+                prepare(model, trial.run)
             compile_wanted(model, options, adapters, report)
-            return _batching(model, options, adapters, context, tried, guesser)
+            return _batching(model, options, adapters, context, trial.run(), guesser)
         except Unsupported as reason:
             alone = str(reason)
     log.info("the answers of a step are computed one by one: %s", alone)

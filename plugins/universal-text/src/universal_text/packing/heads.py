@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from universal_text.linear import prepare
 from universal_text.packing.forward import ROUGH, PackedForward, check_kind, trial_rows
-from universal_text.packing.linear import prepare
 from universal_text.side_by_side import Unsupported, check_equal
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from universal_text.causal.batching.attention import NAME
 from universal_text.causal.batching.forward import Forward
-from universal_text.causal.batching.step import Segment, Step
+from universal_text.causal.batching.step import Step, side_by_side
 from universal_text.causal.batching.store import Store
 from universal_text.side_by_side import Unsupported, another_attention, check_equal, check_positions
 
@@ -18,49 +18,65 @@ _LENGTHS = (9, 4, 6)
 _EXACT, _ROUGH = 1e-3, 0.3
 
 
-def try_together(model: Any) -> Store:
-    """Give a model the attention of this package, and try it; return the store of the attempt.
+class Trial:
+    """Reads a few texts beside one another, and compares with what each gives alone."""
+
+    def __init__(self, model: Any) -> None:
+        """Read each text alone. Raises Unsupported for what is known to be in the way."""
+        self._text = model.config.get_text_config()
+        _check_kind(model)
+        self._model = model
+        self._forward = Forward(model)
+        self._rows = _rows(self._text.vocab_size)
+        self._expected = [self._alone(row) for row in self._rows]
+        # Before anything about the weights is changed.
+        self._most = _EXACT if model.dtype == torch.float32 else _ROUGH
+
+    def run(self) -> Store:
+        """Read all but the last token of each text, then, beside one another, the last ones; return the store.
+
+        The model has the attention of this package. Raises Unsupported where the logits come out otherwise.
+        """
+        store = Store(sum(_LENGTHS))
+        _, first = self._step(store, [row[:-1] for row in self._rows], [0] * len(self._rows))
+        logits, _ = self._step(store, [row[-1:] for row in self._rows], [len(row) - 1 for row in self._rows])
+        _check_layers(self._text, first)
+        for want, found in zip(self._expected, logits, strict=True):
+            check_equal(want, found, self._most)
+        return store
+
+    def _step(self, store: Store, rows: list[list[int]], read: list[int]) -> tuple[Tensor, Step]:
+        lengths = ((number, len(row), read[number] + len(row)) for number, row in enumerate(rows))
+        segments = side_by_side(store, lengths)
+        step = Step(store, segments, together=False)
+        ends = [one.place + one.tokens - 1 for one in segments]
+        return self._forward(step, [token for row in rows for token in row], ends), step
+
+    @torch.inference_mode()
+    def _alone(self, row: list[int]) -> Tensor:
+        tokens = torch.tensor([row], device=self._model.device)
+        logits: Tensor = self._model(input_ids=tokens, use_cache=False).logits[0, -1]
+        return logits
+
+
+def try_together(model: Any) -> Trial:
+    """Give a model the attention of this package; return the trial that it has passed with it.
 
     Raises Unsupported, with the reason, for a model that must read its rows one by one; it is left as it was.
     """
-    text = model.config.get_text_config()
-    _check_kind(model, text)
-    expected = [_alone(model, row) for row in _rows(text.vocab_size)]
+    trial = Trial(model)
     with another_attention(model, NAME):
-        return _try(model, text, expected)
+        trial.run()
+    return trial
 
 
-def _check_kind(model: Any, text: Any) -> None:
+def _check_kind(model: Any) -> None:
     """Refuse what is known to be otherwise before anything is run."""
     if getattr(model, "_is_stateful", False):
         raise Unsupported("it has layers with a recurrent state")
     if not getattr(model, "_supports_attention_backend", False):
         raise Unsupported("it has an attention of its own")
     check_positions(model)
-
-
-def _try(model: Any, text: Any, expected: list[Tensor]) -> Store:
-    """Read three texts beside one another: all but the last token of each, then, beside the last of these, one more."""
-    rows = _rows(text.vocab_size)
-    store, forward = Store(sum(_LENGTHS)), Forward(model)
-    first = _step(store, forward, [row[:-1] for row in rows], [0] * len(rows))
-    second = _step(store, forward, [row[-1:] for row in rows], [len(row) - 1 for row in rows])
-    _check_layers(text, first[1])
-    for want, found in zip(expected, second[0], strict=True):
-        check_equal(want, found, _EXACT if model.dtype == torch.float32 else _ROUGH)
-    return store
-
-
-def _step(store: Store, forward: Forward, rows: list[list[int]], read: list[int]) -> tuple[Tensor, Step]:
-    for number, row in enumerate(rows):
-        store.fit(number, read[number] + len(row))
-    places = [0, *itertools.accumulate(map(len, rows))]
-    segments = [
-        Segment(places[number], len(row), store.start(number), read[number] + len(row))
-        for number, row in enumerate(rows)
-    ]
-    step = Step(store, segments, together=False)
-    return forward(step, [token for row in rows for token in row], [place - 1 for place in places[1:]]), step
 
 
 def _check_layers(text: Any, step: Step) -> None:
@@ -78,13 +94,6 @@ def _check_layers(text: Any, step: Step) -> None:
         raise Unsupported("its layers do not tell how far they look back")
     if not kinds and window and not any(step.windows.values()):
         raise Unsupported("its layers do not tell how far they look back")
-
-
-@torch.inference_mode()
-def _alone(model: Any, row: list[int]) -> Tensor:
-    """Return the logits after the last token of a text that is read by itself."""
-    logits: Tensor = model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -1]
-    return logits
 
 
 def _rows(vocabulary: int) -> list[list[int]]:

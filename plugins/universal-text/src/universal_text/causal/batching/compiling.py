@@ -1,7 +1,6 @@
 """torch.compile for a model that reads its rows together: its layers, compiled before any request waits for them."""
 
 from collections.abc import Callable
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ import torch
 from universal_core import LoadFailed, Progress
 from universal_text.causal.adapters import Adapters
 from universal_text.causal.batching.forward import Forward
-from universal_text.causal.batching.step import Segment, Step
+from universal_text.causal.batching.step import Step, side_by_side
 from universal_text.causal.batching.store import Store
 from universal_text.options import CausalOptions
 
@@ -71,14 +70,8 @@ def threads_for(options: CausalOptions) -> int | None:
 
 def _run(forward: Forward, lengths: tuple[int, ...]) -> None:
     store = Store(sum(lengths))
-    for number, length in enumerate(lengths):
-        store.fit(number, length)
-    ends = [*accumulate(lengths)]
-    segments = [
-        Segment(end - length, length, store.start(number), length)
-        for number, (end, length) in enumerate(zip(ends, lengths, strict=True))
-    ]
-    forward(Step(store, segments, together=False), [0] * ends[-1], [end - 1 for end in ends])
+    segments = side_by_side(store, ((number, length, length) for number, length in enumerate(lengths)))
+    forward(Step(store, segments, together=False), [0] * sum(lengths), [sum(lengths) - 1])
 
 
 def _words(error: RuntimeError) -> str:

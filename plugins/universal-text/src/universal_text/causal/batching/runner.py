@@ -13,7 +13,7 @@ from universal_text.causal.adapters import Adapters
 from universal_text.causal.batching.attention import Abandoned
 from universal_text.causal.batching.forward import Forward
 from universal_text.causal.batching.guessing import Guessing
-from universal_text.causal.batching.step import Segment, Step
+from universal_text.causal.batching.step import Step, side_by_side
 from universal_text.causal.batching.store import Store
 from universal_text.causal.sampling import Sampler, choose_together
 
@@ -100,15 +100,10 @@ class BatchRunner:
         """Return the logits after all tokens that they are wanted after, ``[wanted, vocabulary]``."""
         for row in rows:
             self._cache.extend(row.sequence.state, row.tokens)
-            self._store.fit(row.sequence.state.number, len(row.sequence.state.tokens))
-        segments: list[Segment] = []
-        wanted: list[int] = []
-        place = 0
-        for row in rows:
-            start = self._store.start(row.sequence.state.number)
-            segments.append(Segment(place, len(row.tokens), start, len(row.sequence.state.tokens)))
-            place += len(row.tokens)
-            wanted.extend(range(place - row.wanted, place))
+        held = ((row.sequence.state, len(row.tokens)) for row in rows)
+        segments = side_by_side(self._store, ((one.number, tokens, len(one.tokens)) for one, tokens in held))
+        ends = [one.place + one.tokens for one in segments]
+        wanted = [place for row, end in zip(rows, ends, strict=True) for place in range(end - row.wanted, end)]
         step = self._step = Step(self._store, segments, together=self._together)
         step.abandoned = self._abandoned
         return self._forward(step, [token for row in rows for token in row.tokens], wanted)

@@ -1,7 +1,7 @@
 """The rows of one forward pass, and what each of their tokens looks at."""
 
-from collections.abc import Callable, Hashable
-from itertools import takewhile
+from collections.abc import Callable, Hashable, Iterable
+from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,22 @@ class Segment(NamedTuple):
     tokens: int
     start: int
     length: int
+
+
+def side_by_side(store: Store, rows: Iterable[tuple[int, int, int]]) -> list[Segment]:
+    """Make room for rows, and return where their tokens stand.
+
+    Each row is a sequence's number, how many of its tokens are read, and how many it has then.
+    """
+    rows = list(rows)
+    # Whoever gets room may move the others.
+    for number, _, length in rows:
+        store.fit(number, length)
+    ends = accumulate(tokens for _, tokens, _ in rows)
+    return [
+        Segment(end - tokens, tokens, store.start(number), length)
+        for (number, tokens, length), end in zip(rows, ends, strict=True)
+    ]
 
 
 class Attention(NamedTuple):
