@@ -13,8 +13,8 @@ class PreparedLinear(nn.Module):
     """A linear layer that has its weight ready for oneDNN, and brings its inputs to the dtype of the weight.
 
     PyTorch reads it as it is, or puts it in order anew at every call, and in float32 it leaves the product to a library
-    that knows the processors of one maker. In bfloat16 this takes 1.3 to 1.5 times as long for 1 to 16 tokens (layers of
-    Qwen3-0.6B), and 1.05 to 1.3 times for hundreds; in float32, on a processor of another maker, 2.2 times.
+    that knows the processors of one maker. In bfloat16 this takes 1.3 to 1.5 times as long for 1 to 16 tokens, and 1.05
+    to 1.3 times for hundreds; in float32, on a processor of another maker, 2.2 times.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
