@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from logging import getLogger
 from typing import Any, Protocol
 
 import torch
@@ -38,6 +39,8 @@ def be_quiet() -> None:
     log: Any = logging  # the library has no types here
     log.set_verbosity_error()
     log.disable_progress_bar()
+    # It tells of each of its kernels that are for other devices.
+    getLogger("torchao").setLevel("ERROR")
 
 
 @contextmanager
