@@ -29,8 +29,8 @@ def copied(path: Path, target: Path) -> Path:
 
 def test_a_model_is_loaded_in_the_dtype_asked_for(folder: Folder) -> None:
     options = EncoderOptions(device="cpu", dtype="bfloat16", threads=1)
-    model, device, dtype = load_model(info_of(folder("vision.vit")), AutoModelForImageClassification, options)
-    assert (device.type, dtype, model.training) == ("cpu", torch.bfloat16, False)
+    loaded = load_model(info_of(folder("vision.vit")), AutoModelForImageClassification, options)
+    assert (loaded.device.type, loaded.dtype, loaded.model.training) == ("cpu", torch.bfloat16, False)
 
 
 def test_weights_with_holes_are_refused(tmp_path: Path) -> None:
