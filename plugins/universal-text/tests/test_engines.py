@@ -1,10 +1,13 @@
 """How much room the engine of a model has, and what it is told to do without."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 import torch
 
+from tiny.answers import alike, completion
 from universal_core import LoadFailed
 from universal_text.causal import engines
 from universal_text.causal.engines import cells_for, chunk_for
@@ -51,6 +54,38 @@ def test_an_option_that_means_nothing_is_refused(options: dict[str, Any], folder
     name = "llama" if options else "mamba"
     with pytest.raises(LoadFailed, match="cache_tokens cannot be had with this model"):
         open_model(folder(name), cache_tokens=100, **options)
+
+
+def test_a_step_that_nobody_waits_for_ends_before_its_next_layer(folder: Any, open_model: Any, ask: Any) -> None:
+    model = open_model(folder("llama"))
+    (expected,) = ask(model, completion("hello world", max_tokens=8))
+    first, second = model._engine._runner._model.model.layers
+    passed: list[int] = []
+    second.self_attn.register_forward_hook(lambda *_: passed.append(2))
+    arrived, left = threading.Event(), threading.Event()
+
+    def wait(*_: Any) -> None:
+        arrived.set()
+        assert left.wait(30)
+
+    async def leave() -> None:
+        stream = model.complete(completion(tuple(range(10, 210)), max_tokens=8))
+        reading = asyncio.create_task(anext(stream))
+        assert await asyncio.to_thread(arrived.wait, 30)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        left.set()
+
+    hook = first.register_forward_hook(wait)
+    asyncio.run(leave())
+    hook.remove()
+    (again,) = ask(model, completion("hello world", max_tokens=8))
+    assert alike(again, expected)
+    assert len(passed) == 8, "the second layer saw nothing of the step that was left"
+    # What some of the layers have read is of no use to anybody.
+    (whole,) = ask(model, completion(tuple(range(10, 210)), max_tokens=1))
+    assert whole.usage.cached_tokens == 0
 
 
 def test_an_attention_that_is_asked_for_is_used(folder: Any, open_model: Any) -> None:

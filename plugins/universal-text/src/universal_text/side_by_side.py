@@ -1,9 +1,10 @@
 """Several texts in one forward pass of a model of transformers: what is in the way of it, found out by trying."""
 
 import inspect
-from collections.abc import Iterator
+import threading
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -12,6 +13,38 @@ from universal_text.together import positions_by_length
 
 class Unsupported(RuntimeError):
     """A model cannot read several texts in one forward pass."""
+
+
+_Texts = TypeVar("_Texts")
+
+
+class Current(threading.local, Generic[_Texts]):
+    """What the forward passes of a thread are about, for an attention that transformers calls with nothing of it."""
+
+    texts: _Texts
+
+    @contextmanager
+    def being(self, texts: _Texts) -> Iterator[None]:
+        """Let the forward passes of this thread be about these texts."""
+        self.texts = texts
+        try:
+            yield
+        finally:
+            del self.texts
+
+
+def check_call(
+    query: Tensor, key: Tensor, mask: Tensor | None, others: Mapping[str, Any], known: Container[str]
+) -> None:
+    """Raise Unsupported where a model wants more of its attention than that texts look at their own keys.
+
+    ``others`` are the arguments that the attention has no name for; those that are ``known`` change nothing.
+    """
+    unknown = [name for name, given in others.items() if given is not None and name not in known]
+    if unknown:
+        raise Unsupported(f"its attention takes {', '.join(unknown)}")
+    if mask is not None or len(query) != 1 or query.shape[2] != key.shape[2]:
+        raise Unsupported("its attention takes a mask or keys of its own")
 
 
 def check_positions(model: Any) -> None:
@@ -23,14 +56,13 @@ def check_positions(model: Any) -> None:
 
 
 @contextmanager
-def another_attention(model: Any, name: str) -> Iterator[None]:
-    """Give a model the attention that transformers knows by a name; where trying it fails, give it back its own.
+def trial_of(model: Any) -> Iterator[None]:
+    """Let a model be tried with another attention; where that fails it has its own again.
 
     Whatever it fails with becomes Unsupported.
     """
     usual = model.config.get_text_config()._attn_implementation
     try:
-        model.set_attn_implementation(name)
         yield
     except Unsupported:
         model.set_attn_implementation(usual)

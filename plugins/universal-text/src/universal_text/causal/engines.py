@@ -62,7 +62,7 @@ def engine_of(
             if not options.compile and not adapters.names:
                 prepare(model, trial.run)
             compile_wanted(model, options, adapters, report)
-            return _batching(model, options, adapters, context, trial.run(), guesser)
+            return _batching(model, options, adapters, context, trial.store, guesser)
         except Unsupported as reason:
             alone = str(reason)
     log.info("the answers of a step are computed one by one: %s", alone)

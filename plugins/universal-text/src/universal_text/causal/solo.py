@@ -19,8 +19,8 @@ class SoloRunner:
 
     Each is computed with its own adapter, or with none.
 
-    A sequence's numbers are then the same to the last bit whatever runs beside it, on every architecture that
-    transformers has a cache for: sliding windows, recurrent states and mixtures of experts included.
+    A sequence's numbers do not depend on what runs beside it then, but for how many threads that leaves, on every
+    architecture that transformers has a cache for: sliding windows, recurrent states and mixtures of experts included.
     """
 
     def __init__(

@@ -5,9 +5,7 @@ other, without padding, if each of them attends to itself alone. A model of tran
 the way that the library has for it, and makes no mask for it, because no mask is known by its name.
 """
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from universal_text.packing.texts import Texts
-from universal_text.side_by_side import Unsupported
+from universal_text.side_by_side import Current, Unsupported, check_call
 
 NAME = "universal_packing"
 """What transformers knows this attention by."""
@@ -37,7 +35,9 @@ _HARMLESS = frozenset(
         "use_cache",
     )
 )
-_now = threading.local()
+_current: Current[Texts] = Current()
+attending = _current.being
+"""Lets the forward passes of this thread be those of some texts."""
 
 
 class Way(NamedTuple):
@@ -58,16 +58,6 @@ class Way(NamedTuple):
         return seen & (back.abs() < window)
 
 
-@contextmanager
-def attending(texts: Texts) -> Iterator[None]:
-    """Let the forward passes of this thread be those of some texts."""
-    _now.texts = texts
-    try:
-        yield
-    finally:
-        _now.texts = None
-
-
 def attend(
     module: Any,
     query: Tensor,
@@ -83,10 +73,10 @@ def attend(
 
     Raises Unsupported for what a model wants of its attention and this one has not.
     """
-    texts: Texts = _now.texts
-    unknown = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
-    if attention_mask is not None or unknown or query.shape[:3:2] != (1, texts.tokens) != key.shape[:3:2]:
-        raise Unsupported(f"its attention takes {', '.join(unknown) or 'a mask or keys of its own'}")
+    texts = _current.texts
+    check_call(query, key, attention_mask, others, _HARMLESS)
+    if query.shape[2] != texts.tokens:
+        raise Unsupported("its attention is not one of tokens")
     texts.layers += 1
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     way = Way(query.shape[-1] ** -0.5 if scaling is None else scaling, bool(causal), sliding_window)

@@ -14,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from universal_text.limits import first_position
 from universal_text.packing.attention import NAME, attending
 from universal_text.packing.texts import Texts
-from universal_text.side_by_side import Unsupported, another_attention, check_equal, check_positions
+from universal_text.side_by_side import Unsupported, check_equal, check_positions, trial_of
 
 _LENGTHS = (7, 3, 3, 12)
 EXACT, ROUGH = 1e-3, 0.1
@@ -40,8 +40,9 @@ class PackedForward:
         check_kind(model)
         # Before anything about the weights is changed.
         self._exact = all(one.dtype == torch.float32 for one in model.parameters())
-        self._expected = [self._alone(ids) for ids in trial_rows(model)]
-        with another_attention(model, NAME):
+        with trial_of(model):
+            self._expected = [self._alone(ids) for ids in trial_rows(model)]
+            model.set_attn_implementation(NAME)
             self.check()
 
     def __call__(self, ids: Tensor, lengths: Sequence[int], types: Tensor | None = None) -> Tensor:

@@ -5,9 +5,6 @@ for each token by itself, but for attention. So the model is given this attentio
 for it: each row looks at its own keys and values in the store, and at nothing else.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,27 +12,19 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from universal_text.causal.batching.step import Attention, Step
-from universal_text.side_by_side import Unsupported
+from universal_text.side_by_side import Current, Unsupported, check_call
 
 NAME = "universal_batching"
 """What transformers knows this attention by. It has no masks of that name, so it makes none."""
 
 _HARMLESS = frozenset(("dropout", "is_causal", "layer_type", "output_router_logits", "position_ids", "use_cache"))
-_now = threading.local()
+_current: Current[Step] = Current()
+attending = _current.being
+"""Lets the forward passes of this thread be those of a step."""
 
 
 class Abandoned(RuntimeError):
     """Nobody waits for the step any more."""
-
-
-@contextmanager
-def attending(step: Step) -> Iterator[None]:
-    """Let the forward passes of this thread be those of a step."""
-    _now.step = step
-    try:
-        yield
-    finally:
-        _now.step = None
 
 
 def attend(
@@ -54,12 +43,12 @@ def attend(
 
     ``query`` is ``[1, heads, tokens, size]``. Raises Unsupported, and Abandoned before a layer that nobody needs.
     """
-    step: Step = _now.step
+    step = _current.texts
     if step.abandoned:
         raise Abandoned
-    unknown = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
-    if attention_mask is not None or unknown or others.get("is_causal") is False:
-        raise Unsupported(f"its attention takes {', '.join(unknown) or 'a mask of its own'}")
+    check_call(query, key, attention_mask, others, _HARMLESS)
+    if others.get("is_causal") is False:
+        raise Unsupported("its tokens look at those behind them")
     step.windows[module.layer_idx] = sliding_window
     kept = step.store.write(module.layer_idx, key[0], value[0], step.cells(key.device))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

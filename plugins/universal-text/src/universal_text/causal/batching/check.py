@@ -10,7 +10,7 @@ from universal_text.causal.batching.attention import NAME
 from universal_text.causal.batching.forward import Forward
 from universal_text.causal.batching.step import Step, side_by_side
 from universal_text.causal.batching.store import Store
-from universal_text.side_by_side import Unsupported, another_attention, check_equal, check_positions
+from universal_text.side_by_side import Unsupported, check_equal, check_positions, trial_of
 
 _LENGTHS = (9, 4, 6)
 # How far the logits of the two ways may be apart: 16-bit numbers round coarsely, and another expert of a mixture may
@@ -32,18 +32,17 @@ class Trial:
         # Before anything about the weights is changed.
         self._most = _EXACT if model.dtype == torch.float32 else _ROUGH
 
-    def run(self) -> Store:
-        """Read all but the last token of each text, then, beside one another, the last ones; return the store.
+    def run(self) -> None:
+        """Read all but the last token of each text, then, beside one another, the last ones.
 
         The model has the attention of this package. Raises Unsupported where the logits come out otherwise.
         """
-        store = Store(sum(_LENGTHS))
+        store = self.store = Store(sum(_LENGTHS))
         _, first = self._step(store, [row[:-1] for row in self._rows], [0] * len(self._rows))
         logits, _ = self._step(store, [row[-1:] for row in self._rows], [len(row) - 1 for row in self._rows])
         _check_layers(self._text, first)
         for want, found in zip(self._expected, logits, strict=True):
             check_equal(want, found, self._most)
-        return store
 
     def _step(self, store: Store, rows: list[list[int]], read: list[int]) -> tuple[Tensor, Step]:
         lengths = ((number, len(row), read[number] + len(row)) for number, row in enumerate(rows))
@@ -64,8 +63,9 @@ def try_together(model: Any) -> Trial:
 
     Raises Unsupported, with the reason, for a model that must read its rows one by one; it is left as it was.
     """
-    trial = Trial(model)
-    with another_attention(model, NAME):
+    with trial_of(model):
+        trial = Trial(model)
+        model.set_attn_implementation(NAME)
         trial.run()
     return trial
 

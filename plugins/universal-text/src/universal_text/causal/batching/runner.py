@@ -81,16 +81,17 @@ class BatchRunner:
         """Read rows of one adapter."""
         self._adapters.use(rows[0].sequence.adapter)
         began = time.perf_counter()
+        held = [row.sequence.state for row in rows]
+        for one in held:
+            one.broken = True  # until all layers have read it
         try:
             logits = self._run(rows)
-        except Exception as error:
-            for row in rows:
-                row.sequence.state.broken = True
-            if isinstance(error, Abandoned):
-                return [None] * len(rows)
-            if isinstance(error, RuntimeError):  # torch's own, out of memory among them
-                return [error] * len(rows)
-            raise
+        except Abandoned:
+            return [None] * len(rows)
+        except RuntimeError as error:  # torch's own, out of memory among them
+            return [error] * len(rows)
+        for one in held:
+            one.broken = False
         prompts = [row for row in rows if not row.sequence.written or row.wanted < len(row.tokens)]
         prompt = sum(len(row.tokens) for row in prompts)
         self._pace.observe(len(rows) - len(prompts), prompt, time.perf_counter() - began)
