@@ -28,6 +28,7 @@ launcher queueing
 entry
 budget busy
 pool
+call
 router
 explain runtime
 http media archive gallery pictures pytorch repositories

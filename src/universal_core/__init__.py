@@ -114,6 +114,7 @@ from universal_core.models import (
     ModelRef,
     NoOptions,
     Progress,
+    Smaller,
 )
 from universal_core.options import (
     AdapterPlace,
@@ -219,6 +220,7 @@ __all__ = [
     "Segment",
     "SegmentRequest",
     "SegmentResult",
+    "Smaller",
     "Span",
     "SpeakRequest",
     "Spoken",

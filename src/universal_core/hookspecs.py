@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from universal_core.models import Backend, Claim, ModelInfo, ModelRef, Progress
+from universal_core.models import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef, Progress
 
 if TYPE_CHECKING:
     import click
@@ -67,6 +67,14 @@ def claim_model(info: ModelInfo) -> Claim | Iterable[Claim] | None:
 
 
 @hookspec(firstresult=True)
+def estimate_memory(info: ModelInfo, claim: Claim, options: Any, device: str) -> MemoryEstimate | None:
+    """Return what the model will take with these options on a device, in the place of the claim's own estimate.
+
+    ``options`` are the backend's, as configured. Asked in the HTTP process before every load, so it is cheap.
+    """
+
+
+@hookspec(firstresult=True)
 def load_model(info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]) -> Any | None:
     """Return the loaded model; asked in the worker only, and answered by the core for a Backend with a ``model``."""
 
@@ -82,5 +90,8 @@ def model_loaded(info: ModelInfo, claim: Claim, seconds: float) -> None:
 
 
 @hookspec
-def model_unloaded(info: ModelInfo, claim: Claim, reason: str) -> None:
-    """Be told that a model has gone, and why; called in the HTTP process."""
+def model_unloaded(info: ModelInfo, claim: Claim, reason: str, cause: str) -> None:
+    """Be told that a model has gone, and why; called in the HTTP process.
+
+    ``reason`` is for people; ``cause`` is one of ``idle``, ``room``, ``asked``, ``changed``, ``stopping`` and ``died``.
+    """

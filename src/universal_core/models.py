@@ -94,7 +94,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     method per task; a third parameter ``report`` takes a function to tell Progress to while it loads. ``preload`` names
     the modules that the nursery imports before it forks workers; importing them must not touch an accelerator.
     ``fork=False`` asks for a fresh interpreter per worker instead. ``engine`` is the library underneath (``pytorch``,
-    ``llama.cpp``), which RUNTIME_BACKEND can prefer.
+    ``llama.cpp``), which RUNTIME_BACKEND can prefer. ``spread`` are the options that share a model out among all
+    accelerators where no single one holds it; without any it is never shared out.
     """
 
     name: str
@@ -104,18 +105,36 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     preload: tuple[str, ...] = ()
     fork: bool = True
     engine: str = ""
+    spread: dict[str, Any] = {}
+
+
+class Smaller(msgspec.Struct, frozen=True):
+    """Another way to run a model, that takes less: what to ask for or to configure, in words, and all bytes of it."""
+
+    advice: str
+    total: int
 
 
 class MemoryEstimate(msgspec.Struct, frozen=True):
-    """Bytes that a loaded model is expected to take: its weights, and what running it needs beside them."""
+    """Bytes that a model is expected to take at most, loaded and at work.
+
+    ``weights``, ``working`` (the largest step's activations) and ``cache`` (keys and values, by context and slots) are
+    where the model runs. ``host`` is in the machine's own memory wherever that is: the process and its libraries.
+    What does not fit on an accelerator may stay in the machine's memory where the model is ``divisible``. ``smaller``
+    tells what would take less, largest first.
+    """
 
     weights: int = 0
     working: int = 0
+    cache: int = 0
+    host: int = 0
+    divisible: bool = False
+    smaller: tuple[Smaller, ...] = ()
 
     @property
     def total(self) -> int:
         """All bytes together."""
-        return self.weights + self.working
+        return self.weights + self.working + self.cache + self.host
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import pluggy
 from universal_core import hookspecs
 from universal_core.errors import UniversalError
 from universal_core.hookspecs import PROJECT
-from universal_core.models import Backend, Claim, ModelInfo, ModelRef
+from universal_core.models import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +179,12 @@ class Plugins:
                         "plugin %s claims %s for %s, which is no registered backend", name, info.id, claim.backend
                     )
         return found
+
+    def estimate(self, info: ModelInfo, claim: Claim, options: dict[str, Any], device: str) -> MemoryEstimate:
+        """Return what a model will take with a backend's options on a device: the first answer, or else the claim's."""
+        typed = msgspec.convert(options, self.backends[claim.backend].options)
+        answers = self.ask_each("estimate_memory", info=info, claim=claim, options=typed, device=device)
+        return next((answer for _, answer in answers if answer is not None), claim.memory)
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Pass on news to everyone."""

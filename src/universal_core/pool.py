@@ -147,7 +147,9 @@ class Pool:
                 victim = min(victims, key=lambda other: other.used)
                 entry.progress = Progress(f"unloading {victim.plan.name} to make room")
                 # Even if this load is called off meanwhile, what was begun is finished.
-                await asyncio.shield(self._background(self._unload(victim, f"to make room for {entry.plan.name}")))
+                await asyncio.shield(
+                    self._background(self._unload(victim, f"to make room for {entry.plan.name}", "room"))
+                )
 
     async def _watch(self, entry: Entry, worker: Worker) -> None:
         """Notice that a worker died by itself."""
@@ -157,26 +159,26 @@ class Pool:
         self._remove(entry)
         reason = await worker.exit_reason()
         log.error("the worker of %s (pid %d) ended by itself: %s", entry.plan.name, worker.pid, reason)
-        self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason)
+        self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason, cause="died")
 
     def _remove(self, entry: Entry) -> None:
         entry.gone = True
         if self.entries.get(entry.plan.key) is entry:
             del self.entries[entry.plan.key]
 
-    async def _unload(self, entry: Entry, reason: str) -> None:
+    async def _unload(self, entry: Entry, reason: str, cause: str) -> None:
         self._remove(entry)
         if entry.loading is not None and not entry.loading.done():
             entry.loading.cancel()
             await asyncio.wait([entry.loading])
         if entry.worker is not None:
             await entry.worker.stop(self._config.workers.stop_grace)
-            self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason)
+            self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason, cause=cause)
 
-    async def unload(self, name: str, reason: str) -> int:
+    async def unload(self, name: str, reason: str, cause: str = "asked") -> int:
         """Unload every entry of this name, whatever runs on it; return how many there were."""
         found = [entry for entry in self.entries.values() if entry.plan.name == name]
-        await asyncio.gather(*(self._unload(entry, reason) for entry in found))
+        await asyncio.gather(*(self._unload(entry, reason, cause) for entry in found))
         return len(found)
 
     async def sweep(self) -> None:
@@ -185,7 +187,7 @@ class Pool:
         now = time.monotonic()
         for entry in list(self.entries.values()):
             if limit and entry.idle and not entry.plan.pinned and now - entry.used >= limit:
-                await self._unload(entry, f"idle for {now - entry.used:.0f} s")
+                await self._unload(entry, f"idle for {now - entry.used:.0f} s", "idle")
         self.launcher.sweep()
 
     async def drain(self, seconds: float) -> None:
@@ -203,7 +205,9 @@ class Pool:
     async def close(self) -> None:
         """Stop every worker."""
         self.draining = True
-        await asyncio.gather(*(self._unload(entry, "the server stops") for entry in list(self.entries.values())))
+        await asyncio.gather(
+            *(self._unload(entry, "the server stops", "stopping") for entry in list(self.entries.values()))
+        )
         for task in self._tasks:
             task.cancel()
         self.launcher.close()

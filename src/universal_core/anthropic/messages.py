@@ -13,6 +13,7 @@ from universal_core.anthropic.answers import MessageBody
 from universal_core.anthropic.bodies import CountBody, MessagesBody
 from universal_core.anthropic.errors import error_body, error_event
 from universal_core.anthropic.stream import MessageEvents, ping
+from universal_core.call import Call
 from universal_core.hookspecs import hookimpl
 from universal_core.http import (
     EventStream,
@@ -26,7 +27,6 @@ from universal_core.http import (
 )
 from universal_core.messages import TokenizeResult
 from universal_core.openai import completion, naming, naming_pieces
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 

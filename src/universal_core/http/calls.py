@@ -8,11 +8,12 @@ import msgspec
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from universal_core.call import Call
 from universal_core.http.scope import caller, note, request_id
 from universal_core.http.stream import server_timing, until_disconnect
 from universal_core.messages import Message
 from universal_core.messages import Request as TaskRequest
-from universal_core.router import Call, refuse_unsupported
+from universal_core.router import refuse_unsupported
 from universal_core.runtime import Runtime
 
 _encoder = msgspec.json.Encoder()

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from universal_core.call import Call
 from universal_core.errors import RequestAborted, UniversalError
 from universal_core.http.errors import defect, error_response
 from universal_core.http.scope import note, request_id
 from universal_core.messages import Message
-from universal_core.router import Call
 
 Value = TypeVar("Value")
 DONE = b"data: [DONE]\n\n"

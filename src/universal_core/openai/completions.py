@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from universal_core.call import Call
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import DONE, EventStream, answer, collect, data, frames, open_call, read_json, runtime_of
@@ -15,7 +16,6 @@ from universal_core.messages import CompletionRequest, Usage
 from universal_core.openai.completion_answers import Completion, CompletionChunks, choices_of, ranked
 from universal_core.openai.generation import GenerationBody, Stamp, UsageBody
 from universal_core.openai.inputs import Inputs, split
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 DEFAULT_MAX_TOKENS = 16

@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from universal_core.call import Call
 from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.hookspecs import hookimpl
 from universal_core.http import answer, collect, open_call, read_json
 from universal_core.messages import EmbedImageRequest, EmbedRequest, EmbedResult
 from universal_core.openai.image_inputs import InputPart, Source, look
 from universal_core.openai.inputs import Inputs, InputUsage, Token, split
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 MOST_INPUTS = 2048

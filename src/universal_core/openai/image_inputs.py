@@ -6,13 +6,13 @@ from typing import Literal, Protocol, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from universal_core.call import Call
 from universal_core.config import MediaConfig
 from universal_core.errors import BadRequest
 from universal_core.http import collect, open_call, runtime_of
 from universal_core.media import read_all
 from universal_core.messages import Request as TaskRequest
 from universal_core.messages import Result
-from universal_core.router import Call
 
 Source = str | bytes
 """Where a picture is, or the picture itself."""

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from universal_core.call import Call
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
 from universal_core.http import ByteStream, EventStream, data, frames, open_call, read_json, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, Message, SpeakRequest, Spoken, Usage
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 DEFAULT_MODEL = "kokoro"

@@ -11,13 +11,13 @@ from msgspec import Meta
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from universal_core.call import Call
 from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, decode, request_id, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
 from universal_core.openai.sockets import ErrorEvent, serve, until_one_ends
 from universal_core.openai.speech import DEFAULT_MODEL, MOST_CHARACTERS, PCM_RATE, DoneEvent, Seed, Speed, check_length
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 MOST_WAITING = 1024

@@ -9,13 +9,13 @@ from msgspec import Meta
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from universal_core.call import Call
 from universal_core.errors import BadRequest, InternalError, UniversalError
 from universal_core.hookspecs import hookimpl
 from universal_core.http import caller, check, decode, request_id, runtime_of
 from universal_core.messages import ListenRequest, ListenResult, Segment
 from universal_core.openai.languages import language_code
 from universal_core.openai.sockets import ErrorEvent, send_event, serve, until_one_ends
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 SAMPLE_BYTES = 2

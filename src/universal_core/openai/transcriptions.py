@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from universal_core.call import Call
 from universal_core.errors import BadRequest, TaskNotSupported, UnsupportedField
 from universal_core.hookspecs import hookimpl
 from universal_core.http import (
@@ -27,7 +28,6 @@ from universal_core.media import read_media
 from universal_core.messages import Message, Segment, TranscribeRequest, Usage
 from universal_core.openai.languages import language_code
 from universal_core.openai.transcripts import PLAIN_FORMS, TokenUsage, Transcript
-from universal_core.router import Call
 from universal_core.runtime import Runtime
 
 Task = Literal["transcribe", "translate"]
