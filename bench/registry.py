@@ -14,6 +14,7 @@ MEASUREMENTS = {
     "pair": "bench.pair:measure",
     "startup": "bench.startup:measure",
     "hop": "bench.hop:measure",
+    "memory": "bench.memory.measuring:measure",
     "structured": "bench.structured:measure",
     "vision": "bench.vision:measure",
     "images": "bench.images:measure",

@@ -15,7 +15,8 @@ CORE = ROOT / "src" / "universal_core"
 # Each module or package of the core imports only what stands in a line above it; those of one line never import each
 # other. `__init__` is what plugin authors import, so it stands above what is none of their business.
 ORDER = """
-errors models messages
+sizes
+errors models messages record
 hookspecs options library batching config memory hardware catalogue
 cores
 __init__
@@ -25,12 +26,15 @@ worker
 nursery
 process
 launcher queueing
+downloads
 entry
-budget busy
+placement busy
+budget measurements
+room
 pool
 call
-router
-explain runtime
+router metrics tracing
+checkup explain runtime
 http media archive gallery pictures pytorch repositories
 conversation sources openai testing
 continuous_batching
@@ -46,8 +50,11 @@ PLACE = {name: line for line, names in enumerate(ORDER.split("\n")) for name in 
 ONLY_IN = {
     "starlette": {"http", "openai", "anthropic", "vision", "app"},
     "hypercorn": {"serve"},
+    "opentelemetry": {"tracing"},
     "pluggy": {"hookspecs", "plugins"},
+    "prometheus_client": {"metrics"},
     "click": {"cli"},
+    "rich": {"cli"},
 }
 MACHINE_LEARNING = {
     *("accelerate", "av", "bitsandbytes", "ctranslate2", "diffusers", "faster_whisper", "jax", "kokoro", "llama_cpp"),
@@ -85,7 +92,7 @@ BANNED_MODULES = {"utils", "common", "helpers", "base"}
 
 # "path:function" -> why whatever is raised there is caught and not passed on
 BROAD_EXCEPTS = {
-    "src/universal_core/worker.py:_load": "the worker's boundary: a load may fail in any way",
+    "src/universal_core/worker.py:_begin": "the worker's boundary: a load or a download may fail in any way",
     "src/universal_core/jobs.py:run": "the worker's boundary: whatever a model raises ends its job alone",
     "src/universal_core/batching.py:attempt": "the worker's boundary: whatever a model raises belongs to its request",
     "src/universal_core/plugins.py:_load": "quarantine: a plugin is foreign code, and must not stop the server",

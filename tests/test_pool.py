@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ class ScriptedWorker:
         self.sent: list[AnyFrame] = []
         self.streams: list[Stream] = []
         self.busy: list[int] = []
+        self.measured: Callable[[], None] = lambda: None
 
     async def load(
         self, info: ModelInfo, claim: Claim, options: dict[str, Any], report: Callable[..., None]
@@ -99,7 +101,7 @@ class Bench:
 
     def __init__(self, workers: WorkersConfig | None = None, **settings: Any) -> None:
         self.news = News()
-        settings = {"memory_limit": 100, **settings}
+        settings = {"memory_limit": 100, "takeover": 0.0, "measurements": None, **settings}
         self.pool = Pool(Config(pool=PoolConfig(**settings), workers=workers or WorkersConfig()), self.news)  # type: ignore[arg-type]
 
     def plan(self, name: str, size: int = 10, *, slots: int = 1, pinned: bool = False, **options: Any) -> Plan:
@@ -268,14 +270,151 @@ def test_what_a_model_really_takes_replaces_the_estimate() -> None:
     async def main() -> None:
         bench = Bench()
         lease = await bench.pool.lease(bench.plan("hungry", 20, memory=70), "key")
-        assert next(iter(bench.pool.entries.values())).reserved == 70
+        assert next(iter(bench.pool.entries.values())).counted("cpu") == 70
         with pytest.raises(InsufficientMemory, match=r"hungry \(70 B\)"):
             await bench.use(bench.plan("new", 40))
         lease.release()
+
+    run(main)
+
+
+def test_a_model_that_has_worked_keeps_no_more_than_it_takes(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench()
         modest = await bench.pool.lease(bench.plan("modest", 90, memory=10), "key")
+        # Its file may be mapped, and not have been touched yet.
+        with pytest.raises(InsufficientMemory, match=r"modest \(90 B\)"):
+            await bench.use(bench.plan("new", 40))
+        scripted[0].measured()
         await bench.use(bench.plan("new", 40))
         assert bench.loaded == ["modest", "new"]
         modest.release()
+
+    run(main)
+
+
+def test_what_a_model_took_is_known_the_next_time_it_is_loaded(scripted: list[ScriptedWorker], tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = str(tmp_path / "kept" / "measured.json")
+        bench = Bench(measurements=kept)
+        await bench.use(bench.plan("m", 20, memory=70))
+        scripted[0].measured()
+        again = Bench(measurements=kept)
+        lease = await again.pool.lease(again.plan("m", 20, memory=70), "key")
+        assert lease.entry.reserved == {"cpu": 70}
+        lease.release()
+        other = await again.pool.lease(again.plan("other", 20), "key")
+        assert other.entry.reserved == {"cpu": 20}
+        other.release()
+
+    run(main)
+
+
+def test_the_smallest_set_of_idle_models_goes_that_is_enough() -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.use(bench.plan("small", 20), bench.plan("large", 60), bench.plan("last", 20))
+        await bench.use(bench.plan("new", 50))
+        assert bench.loaded == ["last", "new", "small"]
+
+    run(main)
+
+
+def test_one_that_waits_for_a_model_in_use_gets_its_memory_in_the_end(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench(takeover=0.01)
+        running = await bench.pool.lease(bench.plan("old", 60, slots=2), "key")
+        waiting = asyncio.ensure_future(bench.pool.lease(bench.plan("new", 60), "key"))
+        while "old" in bench.loaded:
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        assert not scripted[0].closed.is_set(), "what runs was cut off"
+        running.release()
+        (await waiting).release()
+        assert bench.loaded == ["new"]
+        assert scripted[0].closed.is_set()
+        assert ("model_unloaded", "old", "to make room for new") in bench.news.told
+
+    run(main)
+
+
+def test_a_model_in_use_that_becomes_idle_makes_room_at_once() -> None:
+    async def main() -> None:
+        bench = Bench(takeover=1000.0)
+        running = await bench.pool.lease(bench.plan("old", 60), "key")
+        waiting = asyncio.ensure_future(bench.pool.lease(bench.plan("new", 60), "key"))
+        await turn()
+        assert bench.loaded == ["new", "old"]
+        running.release()
+        (await waiting).release()
+        assert bench.loaded == ["new"]
+
+    run(main)
+
+
+def test_one_who_waits_behind_a_takeover_gets_the_model_loaded_again(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench(takeover=0.01)
+        old, new = bench.plan("old", 60), bench.plan("new", 60)
+        running = await bench.pool.lease(old, "key")
+        behind = asyncio.ensure_future(bench.use(old))
+        waiting = asyncio.ensure_future(bench.use(new))
+        while "old" in bench.loaded:
+            await asyncio.sleep(0)
+        running.release()
+        await asyncio.gather(behind, waiting)
+        assert [worker.name for worker in scripted] == ["old", "new", "old"]
+        assert bench.loaded == ["old"]
+
+    run(main)
+
+
+def test_models_that_fit_only_one_at_a_time_take_turns_under_load(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench(takeover=0.001)
+        served = {"a": 0, "b": 0, "c": 0}
+
+        async def client(name: str) -> None:
+            plan = bench.plan(name, 60, slots=2)
+            for _ in range(20):
+                lease = await bench.pool.lease(plan, "key")
+                alive = [worker for worker in scripted if worker.stopped is None]
+                assert len(alive) == 1, "two were in memory at once"
+                await asyncio.sleep(0)
+                lease.release()
+                served[name] += 1
+
+        await asyncio.gather(*(client(name) for name in "abcabcabc"))
+        assert served == {"a": 60, "b": 60, "c": 60}
+
+    run(main)
+
+
+def test_a_retired_model_finishes_what_runs_and_new_requests_load_it_again(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench()
+        plan = bench.plan("m", 10)
+        running = await bench.pool.lease(plan, "key")
+        bench.pool.retire(running.entry, "its options changed", "changed")
+        again = await bench.pool.lease(plan, "key")
+        assert again.entry is not running.entry
+        assert not scripted[0].closed.is_set()
+        running.release()
+        await scripted[0].closed.wait()
+        again.release()
+        assert bench.loaded == ["m"]
+
+    run(main)
+
+
+def test_a_closing_pool_stops_those_that_are_leaving_too(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench()
+        running = await bench.pool.lease(bench.plan("m", 10), "key")
+        bench.pool.retire(running.entry, "its options changed", "changed")
+        await bench.pool.close()
+        assert scripted[0].closed.is_set()
+        running.release()
 
     run(main)
 

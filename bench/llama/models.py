@@ -21,6 +21,7 @@ Tensor = tuple[str, tuple[int, ...], float, type[Any]]
 
 
 MINILM = Shape(6, 384, 1536, 12, 12, 32, 30522, 512)
+BERT_BASE = Shape(12, 768, 3072, 12, 12, 64, 30522, 512)
 
 
 def text_model(folder: Path, shape: str, kind: str, threads: int, *, repeats: bool = False) -> Path:
@@ -42,7 +43,7 @@ def embedding_model(folder: Path) -> Path:
     """Return the file of an encoder with the shape of all-MiniLM-L6-v2 in F16, made now if it is not there."""
     target = folder / f"minilm-v{VERSION}-F16.gguf"
     if not target.exists():
-        made(target, _write_bert)
+        made(target, lambda path: write_bert(path, MINILM))
     return target
 
 
@@ -107,15 +108,15 @@ def _qwen3_tensors(shape: Shape, *, repeats: bool) -> Iterator[Tensor]:
     yield "output_norm.weight", (hidden,), 0, full
 
 
-def _write_bert(path: Path) -> None:
-    shape = MINILM
+def write_bert(path: Path, shape: Shape, *, ranks: bool = False) -> None:
+    """Write an encoder in F16 that makes vectors, or with ``ranks`` scores pairs of query and document."""
     writer = gguf.GGUFWriter(str(path), "bert")
     tokens = word_pieces(shape.vocabulary)
-    writer.add_name("random MiniLM")
+    writer.add_name("random BERT")
     _add_measures(writer, shape)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_pooling_type(gguf.PoolingType.RANK if ranks else gguf.PoolingType.MEAN)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("default")
@@ -130,7 +131,16 @@ def _write_bert(path: Path) -> None:
     writer.add_mask_token_id(4)
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(True)
-    _write_tensors(writer, list(_bert_tensors(shape)), shape.hidden)
+    tensors = [*_bert_tensors(shape), *(_ranking_tensors(shape) if ranks else ())]
+    _write_tensors(writer, tensors, shape.hidden)
+
+
+def _ranking_tensors(shape: Shape) -> Iterator[Tensor]:
+    hidden = shape.hidden
+    yield "cls.weight", (hidden, hidden), hidden**-0.5, numpy.float16
+    yield "cls.bias", (hidden,), 0.01, numpy.float32
+    yield "cls.output.weight", (1, hidden), hidden**-0.5, numpy.float16
+    yield "cls.output.bias", (1,), 0.01, numpy.float32
 
 
 def _bert_tensors(shape: Shape) -> Iterator[Tensor]:

@@ -1,6 +1,6 @@
 """Universal Runtime's core: what plugin authors import."""
 
-from universal_core.batching import Batcher, Batching, batched
+from universal_core.batching import Batcher, Batching, batched, note_batch
 from universal_core.cores import free_cores
 from universal_core.errors import (
     BadRequest,
@@ -113,8 +113,11 @@ from universal_core.models import (
     ModelInfo,
     ModelRef,
     NoOptions,
+    OnDisk,
     Progress,
     Smaller,
+    Transfer,
+    Variant,
 )
 from universal_core.options import (
     AdapterPlace,
@@ -129,6 +132,7 @@ from universal_core.options import (
 
 API_VERSION = 1
 """The version of the plugin interface; a plugin states the one it was written for."""
+from universal_core.record import RequestRecord
 
 __all__ = [
     "API_VERSION",
@@ -202,6 +206,7 @@ __all__ = [
     "ModelRef",
     "NoOptions",
     "Notice",
+    "OnDisk",
     "Part",
     "PayloadTooLarge",
     "Picture",
@@ -212,6 +217,7 @@ __all__ = [
     "Reasoning",
     "ReasoningFormatOption",
     "Request",
+    "RequestRecord",
     "RerankRequest",
     "RerankResult",
     "ResponseFormat",
@@ -238,11 +244,13 @@ __all__ = [
     "ToolFormatOption",
     "ToolInvocation",
     "TranscribeRequest",
+    "Transfer",
     "Truncated",
     "TrustRemoteCodeOption",
     "UniversalError",
     "UnsupportedField",
     "Usage",
+    "Variant",
     "VaryImageRequest",
     "Voice",
     "Word",
@@ -254,5 +262,6 @@ __all__ = [
     "has_bfloat16",
     "hookimpl",
     "names_in_mapping",
+    "note_batch",
     "usable_cores",
 ]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from universal_core.config import Config, ModelConfig
+from universal_core.config import SHORTCUTS, Config, ModelConfig
 from universal_core.errors import BadRequest, ModelNotFound, UnsupportedField
 from universal_core.messages import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
 from universal_core.models import ModelInfo
@@ -39,10 +39,11 @@ def find_adapted(config: Config, name: str) -> Adapted | None:
 def refuse_settings(config: Config, name: str, adapted: Adapted) -> None:
     """Raise BadRequest where the alias of an adapter has settings of a model: they would change nothing."""
     entry = config.model.get(name, ModelConfig())
-    if entry.options or entry.backend or entry.tasks:
+    own = ("options", "backend", "tasks", "unload_timeout", *SHORTCUTS)
+    if any(getattr(entry, field) not in (None, (), {}) for field in own):
         raise BadRequest(
             f"{name} is the adapter {adapted.adapter} of {adapted.base}, whose weights and process it shares: write "
-            f'options, backend and tasks below [model."{adapted.base}"]',
+            f'options, backend, tasks and the like below [model."{adapted.base}"]',
             param="model",
         )
 

@@ -26,7 +26,7 @@ def create_app(runtime: Runtime) -> Starlette:
     app = Starlette(
         routes=routes(runtime),
         lifespan=lifespan,
-        middleware=[Middleware(RequestScope, access=runtime.config.logging.access)],
+        middleware=[Middleware(RequestScope, access=runtime.config.logging.access, metrics=runtime.metrics)],
         exception_handlers=HANDLERS,
     )
     app.state.runtime = runtime

@@ -1,6 +1,7 @@
 """Methods that answer many requests at once, and the queue that feeds them."""
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial, wraps
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 import msgspec
 
+_lock = threading.Lock()
+_computed = [0, 0]
 Method = TypeVar("Method", bound=Callable[..., Any])
 _MARK = "__universal_batched__"
 
@@ -56,6 +59,24 @@ def batched(
         return declared
 
     return mark
+
+
+def note_batch(rows: int) -> None:
+    """Count a batch of so many rows, for the metrics; an engine that puts requests together calls it at every step.
+
+    A row is what is computed beside others: a request, a sequence, a picture. Batched methods are counted by the worker.
+    """
+    with _lock:
+        _computed[0] += 1
+        _computed[1] += rows
+
+
+def take_batches() -> tuple[int, int]:
+    """Return the batches that this process computed since the last time, and the rows in them."""
+    with _lock:
+        batches, rows = _computed
+        _computed[:] = 0, 0
+    return batches, rows
 
 
 class _Declared(NamedTuple):
@@ -185,6 +206,7 @@ class Batcher:
 
     async def _answer(self, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
         requests = [request for request, _ in batch]
+        note_batch(len(requests))
         results = await self._run(partial(attempt, self._method, requests))
         for (_, done), result in zip(batch, results, strict=True):
             _settle(done, result)

@@ -1,69 +1,114 @@
-"""The memory that models may take together, and whether another one fits into it."""
+"""The memory that models may take together, and where another one fits into it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from universal_core import memory
 from universal_core.config import PoolConfig
 from universal_core.entry import Entry
 from universal_core.errors import InsufficientMemory
 from universal_core.memory import readable
+from universal_core.models import MemoryEstimate
+from universal_core.placement import MACHINE, Placement, needs, place_divided, place_whole
+
+Place = Callable[[Entry, Collection[Entry], Collection[Entry]], Placement | None]
+"""Tells where an entry fits beside others of which some count as gone; None for nowhere."""
+
+REFUSED_SECONDS = 5
+"""When one that was refused for models in use may come again."""
 
 
 class Budget:
-    """Sets memory aside by estimate, and counts what is really taken once that is known."""
+    """Finds room for models by what they are expected to take, and counts what they really take once that is known."""
 
     def __init__(self, config: PoolConfig) -> None:
-        self._config = config
-
-    def reserve(self, entry: Entry, others: Iterable[Entry]) -> bool:
-        """Set the claim's estimate aside for an entry, if that much is free beside the others."""
-        needed = entry.plan.claim.memory.total
-        if needed > self.free(entry.plan.device, others):
-            return False
-        entry.reserved = needed
-        return True
-
-    @staticmethod
-    def correct(entry: Entry) -> None:
-        """Put what a model really takes, once loaded, in the place of what its weights were thought to take.
-
-        What it takes beyond that is working memory which it has set aside already; the rest is still to come.
-        """
-        estimate, taken = entry.plan.claim.memory, entry.memory
-        if taken:
-            entry.reserved = max(taken, min(taken, estimate.weights) + estimate.working)
-
-    def would_fit(self, entry: Entry, others: Iterable[Entry], without: Iterable[Entry]) -> bool:
-        """Whether an entry would fit once these models are gone, so that none is unloaded in vain."""
-        freed = sum(max(other.reserved, other.memory) for other in without)
-        return entry.plan.claim.memory.total <= self.free(entry.plan.device, others) + freed
+        self.config = config
 
     def limit(self, device: str) -> int:
         """Return the bytes that all models on a device may take together."""
-        if self._config.memory_limit is not None and device == "cpu":
-            return self._config.memory_limit
-        return int(memory.device(device).total * self._config.memory_share)
+        if self.config.memory_limit is not None and device == MACHINE:
+            return self.config.memory_limit
+        return int(memory.device(device).total * self.config.memory_share)
 
-    def free(self, device: str, others: Iterable[Entry]) -> int:
-        """Return the bytes that one more model may take: within the limit, and really there."""
-        neighbours = [other for other in others if other.plan.device == device]
-        reserved = sum(max(other.reserved, other.memory) for other in neighbours)
+    def free(self, device: str, others: Collection[Entry], gone: Collection[Entry] = ()) -> int:
+        """Return the bytes that one more model may take: within the limit, and really there.
+
+        What those of the others have that are ``gone`` counts as free.
+        """
+        staying = [other for other in others if other not in gone]
+        counted = sum(other.counted(device) for other in staying)
         # What is set aside for a model that has not taken it yet still looks free to the machine.
-        pending = sum(max(other.reserved - other.memory, 0) for other in neighbours)
-        return min(self.limit(device) - reserved, memory.device(device).free - pending)
+        pending = sum(max(other.reserved.get(device, 0) - other.taken.get(device, 0), 0) for other in staying)
+        returned = sum(other.taken.get(device, 0) for other in gone)
+        return min(self.limit(device) - counted, memory.device(device).free + returned - pending)
 
-    def refusal(self, entry: Entry, others: Sequence[Entry]) -> InsufficientMemory:
-        """Return the error that tells why an entry cannot be loaded, with the numbers."""
-        device, estimate = entry.plan.device, entry.plan.claim.memory
+    def best_place(self, entry: Entry, others: Collection[Entry], leaving: Collection[Entry]) -> Place:
+        """Return what tells where an entry fits beside others of which some count as gone.
+
+        As a whole, where it would fit so without those that may leave; else in part beside an accelerator.
+        """
+
+        def place(whole: bool) -> Place:
+            def find(entry: Entry, others: Collection[Entry], gone: Collection[Entry]) -> Placement | None:
+                how = place_whole if whole else place_divided
+                return how(entry.plan, entry.estimate, lambda device: self.free(device, others, gone))
+
+            return find
+
+        return place(place(True)(entry, others, leaving) is not None)
+
+    @staticmethod
+    def smallest(entry: Entry, place: Place, others: Collection[Entry], victims: Sequence[Entry]) -> list[Entry] | None:
+        """Return as few of the victims as an entry needs to fit without, rather the first of them than the last.
+
+        None where it does not fit without all of them. None of those that are returned would go in vain.
+        """
+        chosen: list[Entry] = []
+        for victim in victims:
+            chosen.append(victim)
+            if place(entry, others, chosen) is not None:
+                break
+        else:
+            return None
+        for victim in reversed(chosen[:-1]):
+            fewer = [other for other in chosen if other is not victim]
+            if place(entry, others, fewer) is not None:
+                chosen = fewer
+        return chosen
+
+    def refusal(self, entry: Entry, others: Collection[Entry], staying: Collection[Entry]) -> InsufficientMemory:
+        """Return the error that tells why an entry cannot be loaded, with the numbers, and what could be.
+
+        ``staying`` are those of the others that do not make room.
+        """
+        estimate, device = entry.estimate, max(entry.plan.devices, key=self.limit)
+        free = max(self.free(device, others, [other for other in others if other not in staying]), 0)
         kept = ", ".join(
-            f"{other.plan.name} ({readable(max(other.reserved, other.memory))})"
-            for other in others
-            if other.plan.device == device
+            f"{other.plan.name} ({readable(other.counted(device))}{', pinned' if other.plan.pinned else ''})"
+            for other in staying
+            if other.counted(device)
         )
         return InsufficientMemory(
-            f"{entry.plan.name} needs about {readable(estimate.total)} on {device} "
-            f"(weights {readable(estimate.weights)}, working memory {readable(estimate.working)}), "
-            f"but {readable(max(self.free(device, others), 0))} of {readable(self.limit(device))} are free"
+            f"{entry.plan.name} needs about {readable(needs(estimate, device)[device])} on {device} "
+            f"({parts(estimate)}), but {readable(free)} of {readable(self.limit(device))} are free"
             + (f"; in use or pinned: {kept}. Try again when they are idle, or unload one" if kept else "")
-            + ". A smaller model or quantization, or a higher pool.memory_limit, would do"
+            + f". {_advice(estimate, free)}",
+            retry_after=REFUSED_SECONDS if kept else None,
         )
+
+
+def parts(estimate: MemoryEstimate) -> str:
+    """Return in words what an estimate is made of."""
+    named = {
+        "weights": estimate.weights,
+        "key-value cache": estimate.cache,
+        "working memory": estimate.working,
+        "process": estimate.host,
+    }
+    return ", ".join(f"{name} {readable(count)}" for name, count in named.items() if count)
+
+
+def _advice(estimate: MemoryEstimate, free: int) -> str:
+    fitting = [f"{smaller.advice} ({readable(smaller.total)})" for smaller in estimate.smaller if smaller.total <= free]
+    if fitting:
+        return f"This would fit: {'; '.join(fitting)}"
+    return "A smaller model or quantization, or a higher pool.memory_limit, would do"

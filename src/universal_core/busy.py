@@ -23,7 +23,7 @@ class BusyModels:
 
     def note(self, entry: Entry) -> None:
         """See whether anything runs on a model; to be called whenever the number of its jobs has changed."""
-        if entry.plan.device != "cpu":
+        if entry.device != "cpu":
             return
         if not entry.active:
             self._busy.discard(entry)

@@ -24,10 +24,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     backend: Backend
     options: dict[str, Any]
     pinned: bool = False
-    device: str = "cpu"
+    devices: tuple[str, ...] = ("cpu",)
+    """Where it may run; the Pool places it on the one with the most room."""
     adapter: str | None = None
     base: "Plan | None" = None
     """Where an adapter is meant, the plan of the model that it stands over; ``name`` is then what was asked for."""
+    unload_timeout: float | None = None
+    """Seconds idle after which it goes; 0 keeps it, None leaves it to the pool's own."""
+    task: str | None = None
+    generation: int = 0
+    """What it was made for, and by which of the configurations that the server has had."""
 
     @property
     def loaded(self) -> "Plan":
@@ -62,12 +68,16 @@ class Entry:
         self.queue = Queue(plan.claim.slots, queue_limit)
         self.worker: Worker | None = None
         self.loading: asyncio.Task[None] | None = None
+        self.ending: asyncio.Future[None] | None = None
         self.progress = Progress("starting")
         self.jobs: dict[object, JobProgress] = {}  # of running requests whose models tell it
-        self.reserved = 0
+        self.estimate = plan.claim.memory
+        self.device = plan.devices[0]
+        self.options = plan.options  # and those that its place asks for, once it has one
+        self.reserved: dict[str, int] = {}  # bytes by device
         self.users = 0
         self.active = 0
-        self.used = time.monotonic()
+        self.used = self.since = time.monotonic()
         self.gone = False
 
     @property
@@ -80,12 +90,31 @@ class Entry:
         """Whether nobody uses it or waits for it."""
         return self.users == 0 and self.state == "ready"
 
+    def settle(self, device: str, reserved: dict[str, int], options: dict[str, Any]) -> None:
+        """Set aside what it takes on each device, where it will compute on one of them because of some options."""
+        self.device, self.reserved, self.options = device, reserved, self.plan.options | options
+
     @property
     def memory(self) -> int:
         """The bytes it takes, on the device that it runs on."""
+        return self.taken.get(self.device, 0)
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """The bytes that it takes by now, by device; on several they are thought to be shared out as planned."""
         if self.worker is None:
-            return 0
-        return self.worker.memory.system if self.plan.device == "cpu" else self.worker.memory.device
+            return {}
+        system, elsewhere = self.worker.memory.system, self.worker.memory.device
+        planned = {device: count for device, count in self.reserved.items() if device != "cpu"}
+        together = sum(planned.values())
+        if together:
+            return {"cpu": system} | {device: elsewhere * count // together for device, count in planned.items()}
+        # Apple's GPUs have the machine's own memory, and what is there is not counted as the process's.
+        return {"cpu": system + elsewhere}
+
+    def counted(self, device: str) -> int:
+        """Return the bytes of a device that others cannot have: what is set aside, or what it takes if that is more."""
+        return max(self.reserved.get(device, 0), self.taken.get(device, 0))
 
     @property
     def status(self) -> str:

@@ -13,6 +13,7 @@ Each class is one row of the documented error table: its HTTP status, OpenAI's `
     ├── NotFound                    404  no such path or thing
     │   └── ModelNotFound           404  no source has this model
     ├── MethodNotAllowed            405  the path exists for another method
+    ├── ModelInUse                  409  the model is at work, or being downloaded, and cannot be deleted
     ├── PayloadTooLarge             413  the body is over the configured limit
     ├── UnsupportedMediaType        415  the body is not of a type that this endpoint reads
     ├── QueueFull                   429  the model has all the waiting requests that it may have
@@ -124,6 +125,12 @@ class MethodNotAllowed(UniversalError):
     """The path exists, but not for this method."""
 
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class ModelInUse(UniversalError):
+    """The model is at work, or being downloaded, so that its files cannot be deleted; the message says what to do."""
+
+    status, type, code = 409, "invalid_request_error", "model_in_use"
 
 
 class PayloadTooLarge(UniversalError):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from universal_core.batching import Batcher, answering, batching_of
-from universal_core.config import nearest
+from universal_core.config import SHORTCUTS, ModelConfig, nearest
 from universal_core.errors import BadRequest, TaskNotSupported
 from universal_core.hookspecs import hookimpl
 from universal_core.models import Backend, Claim, ModelInfo, Progress
@@ -32,6 +32,22 @@ def options_for(backend: Backend, values: Mapping[str, Any], device: str) -> dic
         )
         raise BadRequest(f"options of backend {backend.name}: {error}{names}".replace("`", ""), param="model") from None
     return options
+
+
+def configured_options(backend: Backend, entry: ModelConfig) -> dict[str, Any]:
+    """Return the options that a model is configured with for a backend, those with fields of their own among them.
+
+    Raises BadRequest where the backend has no option for one of these fields.
+    """
+    known = {field.name for field in msgspec.structs.fields(backend.options)}
+    for field, option in SHORTCUTS.items():
+        if option in entry.shortcuts and option not in known:
+            raise BadRequest(
+                f"{field}: backend {backend.name} has no option {option} that this could set; "
+                f"its options are {', '.join(sorted(known)) or 'none'}",
+                param="model",
+            )
+    return entry.options | entry.shortcuts
 
 
 class ModelThread(Executor):

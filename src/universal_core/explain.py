@@ -28,7 +28,7 @@ def explain(router: Router, name: str) -> Explanation:
     place, winner, advice = device("cpu"), None, None
     try:
         plan = router.choose(found, None)
-        winner, place = plan.claim, device(plan.device)
+        winner, place = plan.claim, device(plan.devices[0])
     except UniversalError as error:
         advice = error.message
     return Explanation(

@@ -30,6 +30,13 @@ class Load(Frame, frozen=True, tag=True, array_like=True):
     options: dict[str, Any]
 
 
+class Fetch(Frame, frozen=True, tag=True, array_like=True):
+    """Bring the claim's files of this model to this machine; the only frame that such a process gets."""
+
+    info: ModelInfo
+    claim: Claim
+
+
 class Run(Frame, frozen=True, tag=True, array_like=True):
     """Run a request as job number ``job``."""
 
@@ -60,7 +67,7 @@ class Busy(Frame, frozen=True, tag=True, array_like=True):
 
 
 class Loading(Frame, frozen=True, tag=True, array_like=True):
-    """How far the load has come."""
+    """How far the load, or the download, has come."""
 
     progress: Progress
 
@@ -79,8 +86,14 @@ class Ready(Frame, frozen=True, tag=True, array_like=True):
     memory: Memory
 
 
+class Fetched(Frame, frozen=True, tag=True, array_like=True):
+    """The model's files are here."""
+
+    info: ModelInfo
+
+
 class Failed(Frame, frozen=True, tag=True, array_like=True):
-    """The model could not be loaded."""
+    """The model could not be loaded, or its files not be fetched."""
 
     failure: Failure
 
@@ -94,11 +107,16 @@ class Emitted(msgspec.Struct, frozen=True, tag="e", array_like=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="x", array_like=True):
-    """A job is over; ``late`` counts the steps that the model took after it was told to stop."""
+    """A job is over; ``late`` counts the steps that the model took after it was told to stop.
+
+    ``batches`` is what the worker has computed since it last said so, and ``rows`` what they had in them together.
+    """
 
     job: int
     failure: Failure | None = None
     late: int = 0
+    batches: int = 0
+    rows: int = 0
 
 
 class Batch(Frame, frozen=True, tag=True, array_like=True):
@@ -107,7 +125,7 @@ class Batch(Frame, frozen=True, tag=True, array_like=True):
     items: list[Emitted | Ended]
 
 
-AnyFrame = Load | Run | Cancel | Grant | Busy | Loading | Ready | Failed | Memory | Batch
+AnyFrame = Load | Fetch | Run | Cancel | Grant | Busy | Loading | Ready | Fetched | Failed | Memory | Batch
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyFrame)
 

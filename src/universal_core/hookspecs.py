@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from universal_core.errors import UniversalError
 from universal_core.models import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef, Progress
+from universal_core.record import RequestRecord
 
 if TYPE_CHECKING:
     import click
@@ -55,7 +57,20 @@ def find_model(ref: ModelRef) -> ModelInfo | None:
 
 @hookspec(firstresult=True)
 def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None]) -> ModelInfo | None:
-    """Bring the claim's files to this machine and return the info with its ``path``; asked in the worker only."""
+    """Bring the claim's files to this machine and return the info with its ``path``; asked in a process of its own.
+
+    That process ends at once, and without warning, when nobody waits for the files any more: what is half done must
+    not look done to ``find_model``. Answer None for a model that another source found.
+    """
+
+
+@hookspec(firstresult=True)
+def delete_model(ref: ModelRef, files: tuple[str, ...]) -> int | None:
+    """Delete a model from this machine and return the bytes that it gave back, None where this source has none of it.
+
+    ``files`` are the names of those that are to go, all of the model where there are none. Asked when nothing uses
+    the model any more. Raise Forbidden for a model of yours that is not to be deleted, with what to do instead.
+    """
 
 
 @hookspec
@@ -94,4 +109,18 @@ def model_unloaded(info: ModelInfo, claim: Claim, reason: str, cause: str) -> No
     """Be told that a model has gone, and why; called in the HTTP process.
 
     ``reason`` is for people; ``cause`` is one of ``idle``, ``room``, ``asked``, ``changed``, ``stopping`` and ``died``.
+    """
+
+
+@hookspec
+def load_failed(name: str, info: ModelInfo, claim: Claim, error: UniversalError) -> None:
+    """Be told that a model, which was asked for by this name, could not be loaded; called in the HTTP process."""
+
+
+@hookspec
+def request_finished(record: RequestRecord) -> None:
+    """Be told of every model call that has ended, however it ended; called in the HTTP process, so be quick.
+
+    It comes once a call, never once a token. A request that no model was asked for is none: one for a model that does
+    not exist, say.
     """

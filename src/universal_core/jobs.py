@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from universal_core.batching import take_batches
 from universal_core.errors import Failure, InternalError, UniversalError
 from universal_core.execution import runs_on_loop
 from universal_core.frames import WINDOW, Batch, Emitted, Ended, Run, pack, unpack
@@ -93,7 +94,7 @@ class Job:
                 f"the model failed in {frame.task}: {type(error).__name__}; the server's log has the details"
             ).to_failure()
         finally:
-            self._outbox.put(Ended(self.number, failure or self._reason, self.late))
+            self._outbox.put(Ended(self.number, failure or self._reason, self.late, *take_batches()))
 
     async def _answer(self, run_task: Callable[..., Any], model: Any, frame: Run, thread: Executor) -> None:
         loop = asyncio.get_running_loop()

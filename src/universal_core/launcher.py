@@ -19,8 +19,12 @@ class Launcher:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._nurseries: dict[tuple[str, ...], NurseryClient] = {}
-        self._used: dict[tuple[str, ...], float] = {}
+        self._nurseries: dict[Setup, NurseryClient] = {}
+        self._used: dict[Setup, float] = {}
+
+    def configure(self, config: Config) -> None:
+        """Start workers by another configuration from now on."""
+        self._config = config
 
     async def launch(self, worker: Worker, backend: Backend, report: Callable[[Progress], None]) -> None:
         """Bring up a worker for a backend; ``report`` is told what takes time."""
@@ -32,10 +36,10 @@ class Launcher:
         await worker.start(setup, nursery)
 
     def _nursery(self, setup: Setup) -> NurseryClient:
-        nursery = self._nurseries.get(setup.preload)
+        nursery = self._nurseries.get(setup)
         if nursery is None or not nursery.alive:
-            nursery = self._nurseries[setup.preload] = NurseryClient(setup)
-        self._used[setup.preload] = time.monotonic()
+            nursery = self._nurseries[setup] = NurseryClient(setup)
+        self._used[setup] = time.monotonic()
         return nursery
 
     def sweep(self) -> None:

@@ -1,11 +1,15 @@
 """How much memory this machine, container or accelerator has, and how much of it is free."""
 
 import contextlib
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
+
+from universal_core.sizes import readable as readable
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -29,34 +33,64 @@ def system() -> Device:
     return Device("cpu", _processor(), total, max(free, 0))
 
 
-def accelerator(name: str) -> Device | None:
-    """Return the NVIDIA device that ``auto``, ``cuda`` or ``cuda:N`` stands for, None where there is none.
+def accelerators() -> tuple[Device, ...]:
+    """Return the NVIDIA devices of this machine by number, none where there is no driver.
 
     Asks the driver, not a machine-learning library, so that no CUDA context is made in this process.
     """
-    if name not in ("auto", "cuda") and not re.fullmatch(r"cuda:\d+", name):
-        return None
     import pynvml
 
-    index = int(name.partition(":")[2] or 0)
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return None
+        return ()
     try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        model = pynvml.nvmlDeviceGetName(handle)
+        return tuple(_accelerator(pynvml, index, handle) for index, handle in enumerate(_visible(pynvml)))
     except pynvml.NVMLError:
-        return None
+        return ()
     finally:
         pynvml.nvmlShutdown()
-    return Device(f"cuda:{index}", model if isinstance(model, str) else model.decode(), memory.total, memory.free)
+
+
+def _visible(pynvml: Any) -> list[Any]:
+    """Return the driver's handles of the devices that CUDA shows to workers, in the order in which it numbers them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    handles = []
+    for part in map(str.strip, chosen.split(",")):
+        if part.isdecimal():
+            handles.append(pynvml.nvmlDeviceGetHandleByIndex(int(part)))
+        elif part.startswith("GPU-"):
+            handles.append(pynvml.nvmlDeviceGetHandleByUUID(part))
+        else:
+            break  # As CUDA does: what follows a number that is none is hidden.
+    return handles
+
+
+def _accelerator(pynvml: Any, index: int, handle: Any) -> Device:
+    memory, name = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetName(handle)
+    return Device(f"cuda:{index}", name if isinstance(name, str) else name.decode(), memory.total, memory.free)
+
+
+def devices(name: str) -> tuple[Device, ...]:
+    """Return what ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu`` leaves to choose from, never nothing.
+
+    What is no NVIDIA device has the machine's own memory: a processor, and Apple's GPUs.
+    """
+    found = accelerators() if re.fullmatch(r"auto|cuda(:\d+)?", name) else ()
+    return tuple(one for one in found if name in ("auto", "cuda", one.type)) or (system(),)
+
+
+def accelerator(name: str) -> Device | None:
+    """Return the NVIDIA device that ``auto``, ``cuda`` or ``cuda:N`` stands for, None where there is none."""
+    found = device(name)
+    return found if found.type.startswith("cuda") else None
 
 
 def device(name: str) -> Device:
-    """Return the device that models run on where ``name`` is configured."""
-    return accelerator(name) or system()
+    """Return the device that models run on where ``name`` is configured: of several, the first."""
+    return devices(name)[0]
 
 
 def available_memory(name: str = "auto") -> int:
@@ -81,12 +115,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return "cpu"
-
-
-def readable(count: float) -> str:
-    """Return bytes as people read them: ``2.3 GB``."""
-    for unit in ("B", "KB", "MB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

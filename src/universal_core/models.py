@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from universal_core.sizes import lasting, readable
+
 _DRIVE = re.compile(r"^[A-Za-z]$")
 
 
@@ -46,11 +48,23 @@ class ModelFile(msgspec.Struct, frozen=True):
     size: int
 
 
+class OnDisk(msgspec.Struct, frozen=True):
+    """What a model takes on this machine: its bytes, each file counted once, and when one of them was last read.
+
+    ``used`` is in seconds since 1970; ``whole`` is False while a part of the model is still to be downloaded.
+    """
+
+    size: int
+    used: int
+    whole: bool = True
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a source knows of a model without loading it.
 
     ``documents`` holds the small JSON files (config.json, modules.json, ...) already parsed, so that a claim
-    touches neither disk nor network. ``path`` is None while the files are not on this machine.
+    touches neither disk nor network. ``path`` is None while the files are not on this machine. ``places`` has the
+    paths of those files, by their names, that are not below it under these names.
     """
 
     id: str
@@ -61,6 +75,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ModelFile, ...] = ()
     documents: dict[str, Any] = {}
     created: int = 0
+    on_disk: OnDisk | None = None
+    places: dict[str, str] = {}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -137,12 +153,20 @@ class MemoryEstimate(msgspec.Struct, frozen=True):
         return self.weights + self.working + self.cache + self.host
 
 
+class Variant(msgspec.Struct, frozen=True):
+    """One of several models in one place, such as a quantization: what it is called, and which files it is."""
+
+    name: str
+    files: tuple[str, ...]
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """One backend's offer to run a model.
 
     ``rank`` decides between claims (higher wins, 50 is usual), then the backend's name. ``fields`` are the
     request fields honoured beyond the basic ones. ``files`` are the shell patterns of the files that the
-    backend needs, so that no others are downloaded. ``slots`` is how many jobs may run at once.
+    backend needs, so that no others are downloaded. ``slots`` is how many jobs may run at once. ``variants`` are all
+    that the model's place has for ``name:variant`` to choose from.
     """
 
     backend: str
@@ -153,13 +177,41 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 1
     fields: tuple[str, ...] = ()
     files: tuple[str, ...] = ("*",)
+    variants: tuple[Variant, ...] = ()
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a download has come; what was on this machine before counts as done.
+
+    ``bytes_per_second`` is that of the last seconds, None before there are any; ``seconds_left`` follows from it.
+    """
+
+    files: int
+    files_done: int
+    bytes: int
+    bytes_done: int
+    bytes_per_second: float | None = None
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        told = [f"of {readable(self.bytes)}"]
+        if self.bytes_per_second is not None:
+            told.append(f"{readable(self.bytes_per_second)}/s")
+        if self.seconds_left is not None:
+            told.append(f"{lasting(self.seconds_left)} left")
+        return ", ".join(told)
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a load has come: what is being done, and the share of it in 0..1 where that is known."""
+    """How far a load has come: what is being done, and the share of it in 0..1 where that is known.
+
+    ``transfer`` tells more where files are being downloaded.
+    """
 
     stage: str
     fraction: float | None = None
+    transfer: Transfer | None = None
 
     def __str__(self) -> str:
-        return self.stage if self.fraction is None else f"{self.stage} {self.fraction:.0%}"
+        share = "" if self.fraction is None else f" {self.fraction:.0%}"
+        return f"{self.stage}{share}" + ("" if self.transfer is None else f" {self.transfer}")

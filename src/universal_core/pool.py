@@ -3,20 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from universal_core.budget import Budget
 from universal_core.busy import BusyModels
 from universal_core.config import Config
+from universal_core.downloads import Downloads
 from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import DeadlineExceeded, Draining, LoadFailed, UniversalError, from_failure
 from universal_core.launcher import Launcher
 from universal_core.models import Progress
 from universal_core.plugins import Plugins
 from universal_core.process import Worker, finished
+from universal_core.room import Room
 
 log = logging.getLogger(__name__)
+
+
+async def _unchanged(plan: Plan) -> Plan:
+    return plan
 
 
 class Pool:
@@ -25,14 +30,27 @@ class Pool:
     def __init__(self, config: Config, plugins: Plugins) -> None:
         self.entries: dict[tuple[str, str], Entry] = {}
         self.draining = False
+        self.renew: Callable[[Plan], Awaitable[Plan]] = _unchanged
+        """Returns the plan by the present configuration, for one that may have been made by an earlier one."""
         self.launcher = Launcher(config)
+        self.downloads = Downloads(self.launcher)
         self._config = config
         self._plugins = plugins
-        self._budget = Budget(config.pool)
+        self.room = Room(config.pool, self.everyone, self._unload, self.retire)
         self._busy = BusyModels()
+        self._leaving: set[Entry] = set()
         self._failures: dict[tuple[str, str], tuple[float, UniversalError]] = {}
-        self._room = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def configure(self, config: Config) -> None:
+        """Go by another configuration from now on; what is loaded stays as it is."""
+        self._config = config
+        self.room.configure(config.pool)
+        self.launcher.configure(config)
+        # Whatever was wrong with a model may have been mended.
+        self._failures.clear()
+        for entry in self.entries.values():
+            entry.queue.limit = config.pool.queue_limit
 
     async def lease(self, plan: Plan, key: str, watch: Callable[[Entry], None] = lambda entry: None) -> Lease:
         """Wait for a slot of the model, loading it first where need be.
@@ -41,6 +59,7 @@ class Pool:
         DeadlineExceeded.
         """
         while True:
+            plan = await self.renew(plan)
             entry = self._entry(plan)
             entry.users += 1
             watch(entry)
@@ -50,8 +69,9 @@ class Pool:
                 await entry.queue.enter(key)
             except BaseException:
                 entry.users -= 1
+                self.room.tell()
                 raise
-            lease = Lease(entry, self._config.workers.hang_timeout, self._busy.note)
+            lease = Lease(entry, self._config.workers.hang_timeout, self._changed)
             if not entry.gone:
                 return lease
             # It left while this request waited; the next round loads it again.
@@ -68,6 +88,7 @@ class Pool:
         finally:
             entry.users -= 1
             entry.used = time.monotonic()
+            self.room.tell()
         return entry
 
     def _entry(self, plan: Plan) -> Entry:
@@ -116,64 +137,92 @@ class Pool:
 
         log.info("loading %s: backend %s", plan.name, plan.claim.backend)
         try:
-            await self._reserve(entry)
+            if entry.info.path is None:
+                entry.info = await self.downloads.fetch(plan.info, plan.claim, report)
+                entry.estimate = self._plugins.estimate(entry.info, plan.claim, plan.options, entry.device)
+            await self.room.reserve(entry)
             await self.launcher.launch(worker, plan.backend, report)
-            entry.info = await worker.load(plan.info, plan.claim, plan.options, report)
+            entry.info = await worker.load(entry.info, plan.claim, entry.options, report)
         except BaseException as error:
             self._remove(entry)
             if isinstance(error, LoadFailed):
                 self._failures[plan.key] = (time.monotonic(), error)
             if isinstance(error, UniversalError):
                 log.error("loading %s failed: %s", plan.name, error.message)
+                self._plugins.tell("load_failed", name=plan.name, info=entry.info, claim=plan.claim, error=error)
             await worker.stop(0.0)
             raise
         entry.worker = worker
-        self._budget.correct(entry)
-        entry.used = time.monotonic()
+        worker.measured = lambda: self.room.correct(entry)
+        entry.used = entry.since = time.monotonic()
+        self.room.tell()
         self._plugins.tell("model_loaded", info=entry.info, claim=plan.claim, seconds=entry.used - began)
         self._background(self._watch(entry, worker))
-
-    async def _reserve(self, entry: Entry) -> None:
-        """Set memory aside, unloading idle models, least recently used first, until there is room."""
-        async with self._room:
-            while True:
-                others = [other for other in self.entries.values() if other is not entry]
-                if self._budget.reserve(entry, others):
-                    return
-                victims = [other for other in others if other.idle and not other.plan.pinned]
-                victims = [other for other in victims if other.plan.device == entry.plan.device]
-                if not victims or not self._budget.would_fit(entry, others, victims):
-                    raise self._budget.refusal(entry, others)
-                victim = min(victims, key=lambda other: other.used)
-                entry.progress = Progress(f"unloading {victim.plan.name} to make room")
-                # Even if this load is called off meanwhile, what was begun is finished.
-                await asyncio.shield(
-                    self._background(self._unload(victim, f"to make room for {entry.plan.name}", "room"))
-                )
 
     async def _watch(self, entry: Entry, worker: Worker) -> None:
         """Notice that a worker died by itself."""
         await worker.closed.wait()
-        if entry.gone:
+        if entry.ending is not None:
             return
         self._remove(entry)
+        self._leaving.discard(entry)
+        entry.ending = self._background(self._tell_of_death(entry, worker))
+
+    async def _tell_of_death(self, entry: Entry, worker: Worker) -> None:
         reason = await worker.exit_reason()
         log.error("the worker of %s (pid %d) ended by itself: %s", entry.plan.name, worker.pid, reason)
-        self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason, cause="died")
+        self._tell_unloaded(entry, reason, "died")
+
+    def _tell_unloaded(self, entry: Entry, reason: str, cause: str) -> None:
+        self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason, cause=cause)
+
+    def everyone(self) -> list[Entry]:
+        """Return all models that have memory, those that are leaving among them."""
+        return [*self.entries.values(), *self._leaving]
 
     def _remove(self, entry: Entry) -> None:
         entry.gone = True
         if self.entries.get(entry.plan.key) is entry:
             del self.entries[entry.plan.key]
+        self.room.tell()
 
-    async def _unload(self, entry: Entry, reason: str, cause: str) -> None:
+    def retire(self, entry: Entry, reason: str, cause: str) -> None:
+        """Give a model no more requests, and unload it when those that run on it are done; new ones load it again."""
         self._remove(entry)
-        if entry.loading is not None and not entry.loading.done():
-            entry.loading.cancel()
-            await asyncio.wait([entry.loading])
-        if entry.worker is not None:
-            await entry.worker.stop(self._config.workers.stop_grace)
-            self._plugins.tell("model_unloaded", info=entry.info, claim=entry.plan.claim, reason=reason, cause=cause)
+        self._leaving.add(entry)
+        self._background(self._retire(entry, reason, cause))
+
+    async def _retire(self, entry: Entry, reason: str, cause: str) -> None:
+        # Who waits for the load of a model that has gone loads it again; nobody's wait is called off.
+        await asyncio.wait({entry.loading} if entry.loading else ())
+        while entry.active and entry.ending is None:
+            await self.room.news()
+        self._unload(entry, reason, cause)
+
+    def _unload(self, entry: Entry, reason: str, cause: str) -> asyncio.Future[None]:
+        """Begin to end a model, whatever runs on it, unless that was begun before; what is begun is finished."""
+        self._remove(entry)
+        if entry.ending is None:
+            self._leaving.add(entry)
+            entry.ending = self._background(self._end(entry, reason, cause))
+        return asyncio.shield(entry.ending)
+
+    async def _end(self, entry: Entry, reason: str, cause: str) -> None:
+        try:
+            if entry.loading is not None and not entry.loading.done():
+                entry.loading.cancel()
+                await asyncio.wait({entry.loading})
+            if entry.worker is not None:
+                await entry.worker.stop(self._config.workers.stop_grace)
+                self._tell_unloaded(entry, reason, cause)
+        finally:
+            self._leaving.discard(entry)
+            self.room.tell()
+
+    def _changed(self, entry: Entry) -> None:
+        """Note that a job has begun or ended."""
+        self._busy.note(entry)
+        self.room.tell()
 
     async def unload(self, name: str, reason: str, cause: str = "asked") -> int:
         """Unload every entry of this name, whatever runs on it; return how many there were."""
@@ -183,9 +232,10 @@ class Pool:
 
     async def sweep(self) -> None:
         """Unload what has been idle for too long."""
-        limit = self._config.pool.unload_timeout
         now = time.monotonic()
         for entry in list(self.entries.values()):
+            own = entry.plan.unload_timeout
+            limit = self._config.pool.unload_timeout if own is None else own
             if limit and entry.idle and not entry.plan.pinned and now - entry.used >= limit:
                 await self._unload(entry, f"idle for {now - entry.used:.0f} s", "idle")
         self.launcher.sweep()
@@ -196,7 +246,7 @@ class Pool:
         deadline = time.monotonic() + seconds
 
         def busy() -> bool:
-            return any(entry.users for entry in self.entries.values()) and time.monotonic() < deadline
+            return any(entry.users for entry in self.everyone()) and time.monotonic() < deadline
 
         # Once, at the end: an event to wait for would have to be set after every request.
         while busy():  # noqa: ASYNC110
@@ -205,9 +255,8 @@ class Pool:
     async def close(self) -> None:
         """Stop every worker."""
         self.draining = True
-        await asyncio.gather(
-            *(self._unload(entry, "the server stops", "stopping") for entry in list(self.entries.values()))
-        )
+        await asyncio.gather(*(self._unload(entry, "the server stops", "stopping") for entry in self.everyone()))
+        await self.downloads.close()
         for task in self._tasks:
             task.cancel()
         self.launcher.close()

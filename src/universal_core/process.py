@@ -24,6 +24,8 @@ from universal_core.frames import (
     Emitted,
     Ended,
     Failed,
+    Fetch,
+    Fetched,
     FrameProtocol,
     Grant,
     Load,
@@ -129,6 +131,8 @@ class Worker:
     def __init__(self) -> None:
         self.pid = 0
         self.memory = Memory(0, 0)
+        self.batches = self.rows = 0  # computed so far
+        self.measured: Callable[[], None] = lambda: None
         self.closed = asyncio.Event()
         self._exit: asyncio.Future[int] | None = None
         self._kill: Callable[[int], None] = lambda number: None
@@ -136,7 +140,7 @@ class Worker:
         self._streams: dict[int, Stream] = {}
         self._numbers = 0
         self._report: Callable[[Progress], None] = lambda progress: None
-        self._loaded: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
+        self._done: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._told = 1
 
@@ -181,12 +185,19 @@ class Worker:
         self, info: ModelInfo, claim: Claim, options: dict[str, Any], report: Callable[[Progress], None]
     ) -> ModelInfo:
         """Load the model; returns its info with the path it was loaded from. Raises LoadFailed and its like."""
+        return await self._begin(Load(info, claim, options), report, "loading")
+
+    async def fetch(self, info: ModelInfo, claim: Claim, report: Callable[[Progress], None]) -> ModelInfo:
+        """Bring the claim's files here; returns the info with their path. Raises LoadFailed and its like."""
+        return await self._begin(Fetch(info, claim), report, "downloading")
+
+    async def _begin(self, frame: Load | Fetch, report: Callable[[Progress], None], doing: str) -> ModelInfo:
         self._report = report
-        self._protocol.send(Load(info, claim, options))
+        self._protocol.send(frame)
         try:
-            return await self._loaded
+            return await self._done
         except WorkerDied:
-            raise LoadFailed(f"loading {info.id} ended its worker process: {await self.exit_reason()}") from None
+            raise LoadFailed(f"{doing} {frame.info.id} ended its process: {await self.exit_reason()}") from None
 
     def run(self, task: str, request: Request, request_id: str = "") -> Stream:
         """Start a job. Raises WorkerDied where the process is gone, BadRequest for what no frame can carry."""
@@ -209,28 +220,33 @@ class Worker:
             case Batch(items):
                 for item in items:
                     stream = self._streams.get(item.job)
+                    if isinstance(item, Ended):
+                        self.batches += item.batches
+                        self.rows += item.rows
+                        self._streams.pop(item.job, None)
                     if stream is not None:
-                        if isinstance(item, Ended):
-                            del self._streams[item.job]
                         stream.feed(item)
             case Loading(progress):
                 self._report(progress)
             case Memory():
                 self.memory = frame
-            case Ready(info, memory) if not self._loaded.done():
+                self.measured()
+            case Ready(info, memory) if not self._done.done():
                 self.memory = memory
-                self._loaded.set_result(info)
-            case Failed(failure) if not self._loaded.done():
-                self._loaded.set_exception(from_failure(failure))
+                self._done.set_result(info)
+            case Fetched(info) if not self._done.done():
+                self._done.set_result(info)
+            case Failed(failure) if not self._done.done():
+                self._done.set_exception(from_failure(failure))
 
     def _lost(self) -> None:
         """The process is gone: end what ran in it, and say so to whoever waits for the load."""
         self.closed.set()
         error = self._death()
-        if not self._loaded.done():
-            self._loaded.set_exception(error)
+        if not self._done.done():
+            self._done.set_exception(error)
             # Nobody may be waiting for it any more; asking marks it as seen.
-            self._loaded.exception()
+            self._done.exception()
         for stream in self._streams.values():
             stream.fail(error)
         self._streams.clear()

@@ -12,7 +12,7 @@ class Queue:
     def __init__(self, slots: int, limit: int) -> None:
         """``slots`` requests run at once, ``limit`` more may wait."""
         self._slots = self._free = slots
-        self._limit = limit
+        self.limit = limit
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self.queued = 0
 
@@ -36,7 +36,7 @@ class Queue:
 
     def check(self, users: int) -> None:
         """Raise QueueFull where so many run and wait already that one more would be too many."""
-        if users >= self._slots + self._limit:
+        if users >= self._slots + self.limit:
             waiting = users - self._slots
             raise QueueFull(
                 f"{waiting} requests wait for this model already, which is its limit; try again shortly", retry_after=1

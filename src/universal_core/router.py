@@ -3,6 +3,7 @@
 import asyncio
 import difflib
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,13 +13,15 @@ from universal_core.call import Call
 from universal_core.catalogue import KnownPlugin, plugin_for_model, plugin_for_task
 from universal_core.config import Config, ModelConfig, is_offline
 from universal_core.entry import Plan
-from universal_core.errors import BadRequest, ModelNotFound, TaskNotSupported, UnsupportedField
-from universal_core.execution import options_for
-from universal_core.memory import accelerator
+from universal_core.errors import BadRequest, ModelNotFound, TaskNotSupported, UniversalError, UnsupportedField
+from universal_core.execution import configured_options, options_for
+from universal_core.memory import Device, devices
 from universal_core.messages import Request
 from universal_core.models import Backend, Claim, ModelInfo, ModelRef
+from universal_core.placement import MACHINE
 from universal_core.plugins import Plugins
 from universal_core.pool import Pool
+from universal_core.record import RequestRecord
 
 KEPT_PLANS = 1024
 PLAN_LIFETIME = 5.0
@@ -40,7 +43,9 @@ class Found(msgspec.Struct, frozen=True):
 class Router:
     """Decides which backend runs a request, and runs it there."""
 
-    def __init__(self, config: Config, plugins: Plugins, pool: Pool) -> None:
+    def __init__(self, config: Config, plugins: Plugins, pool: Pool, generation: int = 0) -> None:
+        """``generation`` counts the configurations that the server has had; plans bear it."""
+        self.generation = generation
         self._config = config
         self._plugins = plugins
         self._pool = pool
@@ -137,11 +142,11 @@ class Router:
             wanted = task or ", ".join(found.entry.tasks)
             raise TaskNotSupported(self._cannot(found.name, wanted, claims), param="model")
         backend = self._backends[fitting[0].backend]
-        options = options_for(backend, found.entry.options, self._config.workers.device)
+        options = options_for(backend, configured_options(backend, found.entry), self._config.workers.device)
         # A backend whose jobs at once can be configured calls that option ``slots``; claims only know its default.
         slots = options.get("slots", fitting[0].slots)
-        device = self._device(backend, options)
-        memory = self._plugins.estimate(found.info, fitting[0], options, device)
+        places = tuple(device.type for device in self._devices(backend, options))
+        memory = self._plugins.estimate(found.info, fitting[0], options, places[0])
         plan = Plan(
             name=found.base or found.name,
             info=found.info,
@@ -149,9 +154,32 @@ class Router:
             backend=backend,
             options=options,
             pinned=adapters.is_pinned(self._config, found.base or found.name),
-            device=device,
+            devices=places,
+            unload_timeout=found.entry.unload_timeout,
+            task=task,
+            generation=self.generation,
         )
         return plan.adapted(found.name, found.adapter) if found.adapter else plan
+
+    def replan(self, plan: Plan) -> Plan | None:
+        """Return the plan for a model in memory that another router planned; None where it would be run another way.
+
+        Raises BadRequest for a configuration that is wrong; may read disks and the network.
+        """
+        try:
+            found = self.find(plan.name)
+        except BadRequest:
+            raise
+        except UniversalError:
+            return None
+        for task in plan.claim.tasks:
+            try:
+                now = self.choose(found, task)
+            except TaskNotSupported:
+                continue
+            if now.key == plan.key:
+                return now if _is_same(now, plan) else None
+        return None
 
     def _advice(self, info: ModelInfo) -> str:
         """Return what to do about a plugin that seems to be missing: install it, or see why it does not help."""
@@ -188,19 +216,36 @@ class Router:
         """Return what became of a plugin of the project, None where it is not installed."""
         return {found.origin: found.state for found in self._plugins.installed}.get(plugin.distribution)
 
-    def _device(self, backend: Backend, options: dict[str, Any]) -> str:
-        """Return where the model's memory is: only a backend with a ``device`` option leaves the processor."""
-        if "device" not in backend.options.__struct_fields__:
-            return "cpu"
-        found = accelerator(options.get("device", "auto"))
-        return found.type if found else "cpu"
+    @staticmethod
+    def _devices(backend: Backend, options: dict[str, Any]) -> tuple[Device, ...]:
+        """Return where a model may be: only a backend with a ``device`` option leaves the processor."""
+        known = "device" in backend.options.__struct_fields__
+        return devices(options.get("device", "auto") if known else MACHINE)
 
-    def call(self, plan: Plan, task: str, request: Request, *, key: str = "", request_id: str = "") -> Call:
+    def call(
+        self,
+        plan: Plan,
+        task: str,
+        request: Request,
+        *,
+        key: str = "",
+        request_id: str = "",
+        trace: Mapping[str, str] | None = None,
+    ) -> Call:
         """Return a request on its way to a model. Raises UnsupportedField for what the claim does not honour."""
         if plan.adapter is not None:
             request = adapters.with_adapter(request, plan.adapter, plan.name)
         refuse_unsupported(request, plan.claim)
-        return Call(self._pool, plan, task, request, key, request_id, self._config.pool.request_timeout)
+        timeout = self._config.pool.request_timeout
+        return Call(self._pool, plan, task, request, key, request_id, timeout, self._tell, trace)
+
+    def _tell(self, record: RequestRecord) -> None:
+        self._plugins.tell("request_finished", record=record)
+
+
+def _is_same(one: Plan, other: Plan) -> bool:
+    """Whether a worker of one plan can serve the other: nothing that it was loaded with differs."""
+    return (one.options, one.claim.slots, one.info.ref) == (other.options, other.claim.slots, other.info.ref)
 
 
 def refuse_unsupported(request: Request, claim: Claim) -> None:

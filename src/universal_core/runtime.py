@@ -3,19 +3,22 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-from universal_core.config import Config, ModelConfig, apply_hub
+from universal_core.config import Config, ModelConfig, apply_hub, apply_models
 from universal_core.entry import Entry, JobProgress
 from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
+from universal_core.metrics import Metrics
 from universal_core.models import ModelInfo
 from universal_core.plugins import SERVER, Plugins
 from universal_core.pool import Pool
 from universal_core.router import Router
+from universal_core.tracing import begin_tracing
 
 log = logging.getLogger(__name__)
 
@@ -37,23 +40,48 @@ class ModelState(msgspec.Struct, frozen=True):
     progress: tuple[JobProgress, ...]
 
 
-class Runtime:
-    """Everything that a running server consists of, apart from HTTP."""
+class Reloaded(msgspec.Struct, frozen=True):
+    """What came of reading the configuration again: settings and models by name, and the file where there is one."""
 
-    def __init__(self, config: Config) -> None:
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+    file: str | None
+
+
+class Runtime:
+    """Everything that a running server consists of, apart from HTTP.
+
+    Whoever looks at ``config`` and ``router`` each time sees the present ones; whoever keeps some of a configuration is
+    told of the next by ``watch``.
+    """
+
+    def __init__(self, config: Config, sources: Sources | None = None) -> None:
+        """``sources`` are what the configuration was read from, and can be read from again."""
         self.config = config
+        self._sources = sources
+        self._checks: list[Callable[[Config], None]] = []
+        self._watchers: list[Callable[[Config], None]] = []
+        self._reloading = asyncio.Lock()
         self.version = version("universal-core")
         apply_hub(config.hub)
+        apply_models(config.models)
         self.plugins = Plugins(config.plugins.block, SERVER)
         self.pool = Pool(config, self.plugins)
+        self.pool.renew = self._renew
+        self.watch(self.pool.configure)
         self.router = Router(config, self.plugins, self.pool)
+        self.metrics = Metrics(self.pool, self.version, config.workers.device) if config.metrics.enabled else None
+        self._spans = begin_tracing(config, self.version)
+        for listener in (self.metrics, self._spans):
+            if listener is not None:
+                self.plugins.manager.register(listener)
         self.preloaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to look for idle models, and to load the ones that are to be there from the start."""
-        self._tasks.append(asyncio.create_task(self._sweep()))
-        self._tasks.append(asyncio.create_task(self._preload()))
+        self._begin(self._sweep())
+        self._begin(self._preload())
 
     async def stop(self) -> None:
         """End every worker and task."""
@@ -61,6 +89,8 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
+        if self._spans is not None:
+            await self._spans.close()
 
     async def _sweep(self) -> None:
         while True:
@@ -68,12 +98,84 @@ class Runtime:
             await self.pool.sweep()
 
     async def _preload(self) -> None:
-        for name in self.config.models.preload:
+        await self._load(_wanted(self.config))
+        self.preloaded.set()
+
+    async def _load(self, names: Iterable[str]) -> None:
+        for name in names:
             try:
                 await self.pool.load(await self.router.plan(name))
             except UniversalError as error:
                 log.error("preloading %s failed: %s", name, error.message)
-        self.preloaded.set()
+
+    def require(self, check: Callable[[Config], None]) -> None:
+        """Have every configuration checked, this one at once; ``check`` raises ConfigError for one that is wrong."""
+        check(self.config)
+        self._checks.append(check)
+
+    def watch(self, configure: Callable[[Config], None]) -> None:
+        """Have each later configuration told."""
+        self._watchers.append(configure)
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again, and go by it. Raises ConfigError, and changes nothing then.
+
+        Requests under way end as they began; a model that is now run another way serves them, and no others.
+        """
+        if self._sources is None:
+            raise ConfigError("this server was not started from a configuration that could be read again")
+        async with self._reloading:
+            loaded = await asyncio.to_thread(self._sources.read)
+            changes = await self._change(compare(self.config, loaded.config))
+        log.info(
+            "the configuration was read again (%s); changed: %s; in need of a restart: %s",
+            *(loaded.file or "no file", ", ".join(changes.changed) or "nothing"),
+            ", ".join(changes.needs_restart) or "nothing",
+        )
+        return Reloaded(changes.changed, changes.needs_restart, loaded.file)
+
+    async def _change(self, changes: Changes) -> Changes:
+        for check in self._checks:
+            check(changes.config)
+        before = self.config
+        router = Router(changes.config, self.plugins, self.pool, self.router.generation + 1)
+        plans: dict[Entry, Plan | None] = {}
+        # Others may be loaded while some are planned anew.
+        while left := [entry for entry in self._touched(before, changes.config) if entry not in plans]:
+            plans |= zip(left, await asyncio.to_thread(_replan, router, left), strict=True)
+        # From here on nothing waits, so that no request sees half of it.
+        self.config, self.router = changes.config, router
+        for configure in self._watchers:
+            configure(self.config)
+        self._hand_over(plans)
+        self._begin(self._load(_newly_wanted(before, self.config, plans)))
+        return changes
+
+    def _touched(self, before: Config, after: Config) -> list[Entry]:
+        """Return the models in memory that another configuration may have run in another way."""
+        return [entry for entry in self.pool.entries.values() if _differ(before, after, entry.plan.name)]
+
+    def _hand_over(self, plans: Mapping[Entry, Plan | None]) -> None:
+        for entry, plan in plans.items():
+            if entry.gone:
+                continue
+            if plan is None:
+                self.pool.retire(entry, "its configuration changed", "changed")
+            else:
+                entry.plan = plan
+
+    async def _renew(self, plan: Plan) -> Plan:
+        """Return the present plan for a request that was planned before; as it was where there is none any more."""
+        if plan.generation == self.router.generation:
+            return plan
+        try:
+            return await self.router.plan(plan.name, plan.task)
+        except UniversalError:
+            return plan
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(work))
 
     def models(self) -> list[ModelState]:
         """Return the state of every model in memory."""
@@ -96,15 +198,41 @@ class Runtime:
     def device_info(self) -> dict[str, Any]:
         """Return the device that models run on and what they take there, sizes as people read them."""
         found = device(self.config.workers.device)
-        here = [entry for entry in self.pool.entries.values() if entry.plan.device == found.type]
+        here = [entry for entry in self.pool.entries.values() if entry.device == found.type]
         return {
             "type": found.type,
             "name": found.name,
             "memory_allocated": readable(sum(entry.memory for entry in here)),
-            "memory_reserved": readable(sum(max(entry.reserved, entry.memory) for entry in here)),
+            "memory_reserved": readable(sum(entry.counted(found.type) for entry in here)),
             "memory_total": readable(found.total),
             "memory_free": readable(found.free),
         }
+
+
+def _wanted(config: Config) -> list[str]:
+    """Return the models that are to be loaded when the server starts, each once."""
+    pinned = (name for name, entry in config.model.items() if entry.pinned)
+    return list(dict.fromkeys((*config.models.preload, *pinned)))
+
+
+def _newly_wanted(before: Config, after: Config, plans: Mapping[Entry, Plan | None]) -> list[str]:
+    """Return the models to load by a later configuration: those that it is the first to want, and pinned ones anew."""
+    left = {entry.plan.name for entry, plan in plans.items() if plan is None}
+    wanted = set(_wanted(before))
+    return [name for name in _wanted(after) if name not in wanted or (name in left and is_pinned(after, name))]
+
+
+def _replan(router: Router, entries: Iterable[Entry]) -> list[Plan | None]:
+    return [router.replan(entry.plan) for entry in entries]
+
+
+def _differ(before: Config, after: Config, name: str) -> bool:
+    """Whether two configurations say something different about a model."""
+    return _said_of(before, name) != _said_of(after, name)
+
+
+def _said_of(config: Config, name: str) -> tuple[object, ...]:
+    return config.model.get(name), is_pinned(config, name), config.workers.device, config.models.runtime_backend
 
 
 def _state(entry: Entry, now: float) -> ModelState:

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import psutil
@@ -24,6 +24,8 @@ from universal_core.frames import (
     Busy,
     Cancel,
     Failed,
+    Fetch,
+    Fetched,
     FrameProtocol,
     Grant,
     Load,
@@ -33,7 +35,7 @@ from universal_core.frames import (
     Run,
 )
 from universal_core.jobs import Job, Outbox
-from universal_core.models import ModelInfo, Progress
+from universal_core.models import Progress
 from universal_core.plugins import Plugins
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,9 @@ MEMORY_INTERVAL = 10.0
 _UNLOADED = WorkerDied("the model was unloaded while it was answering; nothing was kept, so it is safe to retry")
 _PR_SET_PDEATHSIG = 1
 _SPINS = "10000"
+
+Report = Callable[[Progress], None]
+Begin = TypeVar("Begin", Load, Fetch)
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -96,21 +101,24 @@ class Host:
             case Busy(models):
                 cores().divide(models)
             case Load():
-                self._start(self._load(frame))
+                self._start(self._begin(frame, self._load))
+            case Fetch():
+                self._start(self._begin(frame, self._fetch))
 
     def _start(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _load(self, frame: Load) -> None:
+    async def _begin(self, frame: Begin, work: Callable[[Begin, Report], AnyFrame]) -> None:
+        """Do what the process is for, on the model's thread, and send what became of it."""
         loop = asyncio.get_running_loop()
 
         def report(progress: Progress) -> None:
             loop.call_soon_threadsafe(self._connection.send, Loading(progress))
 
         try:
-            info, self._model = await loop.run_in_executor(self._thread, self._load_model, frame, report)
+            answer = await loop.run_in_executor(self._thread, work, frame, report)
         except UniversalError as error:
             self._connection.send(Failed(error.to_failure()))
         except Exception as error:  # the worker's boundary: a load may fail in any way
@@ -118,23 +126,25 @@ class Host:
             words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self._connection.send(Failed(LoadFailed(f"{frame.info.id} could not be loaded: {words}").to_failure()))
         else:
-            if all(runs_apart(self._model, task) for task in frame.claim.tasks):
+            if self._model is not None and all(runs_apart(self._model, task) for task in frame.claim.tasks):
                 # OpenMP counts the threads that it keeps for this one, and lets those that compute elsewhere wait
                 # for one another in a way that is slower by a third where there are more of them than cores.
                 self._thread.rest()
-            self._connection.send(Ready(info, self._memory()))
+            self._connection.send(answer)
 
-    def _load_model(self, frame: Load, report: Callable[[Progress], None]) -> tuple[ModelInfo, Any]:
+    def _load(self, frame: Load, report: Report) -> Ready:
         backends = self._plugins.backends
         self._plugins.manager.register(Execution(backends, self._thread))
-        hook = self._plugins.hook
-        info = hook.fetch_model(info=frame.info, claim=frame.claim, report=report) or frame.info
         report(Progress("loading"))
         options = msgspec.convert(frame.options, backends[frame.claim.backend].options)
-        model = hook.load_model(info=info, claim=frame.claim, options=options, report=report)
+        model = self._plugins.hook.load_model(info=frame.info, claim=frame.claim, options=options, report=report)
         if model is None:
-            raise LoadFailed(f"no plugin loads {info.id} for backend {frame.claim.backend}")
-        return info, model
+            raise LoadFailed(f"no plugin loads {frame.info.id} for backend {frame.claim.backend}")
+        self._model = model
+        return Ready(frame.info, self._memory())
+
+    def _fetch(self, frame: Fetch, report: Report) -> Fetched:
+        return Fetched(self._plugins.hook.fetch_model(info=frame.info, claim=frame.claim, report=report) or frame.info)
 
     def _new_job(self, frame: Run) -> Job:
         job = self._jobs[frame.job] = Job(frame.job, self._outbox)

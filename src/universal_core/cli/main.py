@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 import click
 
+from universal_core.cli.client import INTERRUPTED
 from universal_core.cli.options import load_config
+from universal_core.config import ConfigError
 from universal_core.errors import UniversalError
 from universal_core.plugins import COMMANDS, Plugins
 
@@ -16,16 +19,31 @@ class Universal(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return all names."""
-        return sorted(self._found())
+        return sorted(self._found(context))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command by its name."""
-        return self._found().get(name)
+        return self._found(context).get(name)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; Ctrl-C ends it with the status that shells give to what it ended."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            context.exit(INTERRUPTED)
 
     @staticmethod
-    def _found() -> dict[str, click.Command]:
-        found: dict[str, click.Command] = {}
-        for _, commands in Plugins(load_config(None).config.plugins.block, COMMANDS).ask_each("register_commands"):
+    def _found(context: click.Context) -> dict[str, click.Command]:
+        # Help asks for each command by itself, and finding them means to ask every plugin.
+        found: dict[str, click.Command] = context.meta.setdefault(__name__, {})
+        if found:
+            return found
+        try:
+            block = load_config(None).config.plugins.block
+        except ConfigError:
+            block = ()  # The command says so itself where it needs the configuration; `doctor` goes on without.
+        for _, commands in Plugins(block, COMMANDS).ask_each("register_commands"):
             for command in commands or ():
                 found.setdefault(command.name or "", command)
         return found

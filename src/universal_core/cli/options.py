@@ -11,6 +11,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 config_option = click.option("--config", "file", metavar="FILE", help="Configuration file (TOML, or a LlamaFarm YAML).")
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
 
 def load_config(file: str | None, flags: dict[str, Any] | None = None) -> Loaded:
     """Read the configuration with what was given on the command line, and tell plugins where its file is."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import click
 
-from universal_core.cli.options import config_option, load_config
+from universal_core.cli.options import config_option, json_option, load_config
+from universal_core.cli.output import Output
 from universal_core.hookspecs import hookimpl
 from universal_core.plugins import Plugin, Plugins
 
@@ -18,9 +19,18 @@ def _row(plugin: Plugin) -> tuple[str, ...]:
 
 @click.command("plugins")
 @config_option
-def plugins_command(file: str | None) -> None:
-    """List the installed plugins, what each adds, and which are quarantined and why."""
+@json_option
+def plugins_command(file: str | None, as_json: bool) -> None:
+    """List the installed plugins, what each adds, and which are quarantined and why.
+
+    \b
+    Example:
+      universal plugins
+    """
     plugins = Plugins(load_config(file).config.plugins.block)
+    if as_json:
+        Output(as_json).value({"plugins": plugins.installed})
+        return
     rows = [HEADINGS, *map(_row, plugins.installed)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS) - 1)]
     for row in rows:

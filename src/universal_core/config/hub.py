@@ -13,6 +13,13 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUTHS
 
 
+def cache_folder() -> Path:
+    """Return the HuggingFace cache that every tool on this machine shares."""
+    from huggingface_hub import constants
+
+    return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
+
+
 def apply_hub(config: HubConfig) -> None:
     """Tell huggingface_hub, in this process and in every worker, where its cache is and whether it may go online.
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from universal_core.config.llamafarm import translate
-from universal_core.config.sections import ALIASES, Config, ModelConfig
+from universal_core.config.sections import ALIASES, RESTART, SHORTCUTS, Config, ModelConfig
 from universal_core.errors import BadRequest
 
 PREFIX = "UNIVERSAL_RUNTIME_"
@@ -25,13 +25,14 @@ class ConfigError(BadRequest):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One configurable value: its section and field, type and description."""
+    """One configurable value: its section and field, type and description, and whether it is read at the start only."""
 
     section: str
     field: str
     type: Any
     description: str
     default: Any
+    needs_restart: bool = False
 
     @property
     def name(self) -> str:
@@ -51,12 +52,28 @@ class Setting(msgspec.Struct, frozen=True):
         return "--" + (self.field if short else f"{self.section}-{self.field}").replace("_", "-")
 
 
+class Sources(msgspec.Struct, frozen=True):
+    """Where a configuration is read from: a file, the variables of an environment, and values given by ``flags``.
+
+    ``flags`` maps ``section.field`` to a value given on the command line. Without ``file`` it is looked for.
+    """
+
+    file: str | None = None
+    environment: Mapping[str, str] = {}
+    flags: Mapping[str, Any] = {}
+
+    def read(self) -> "Loaded":
+        """Read all of them. Raises ConfigError as ``load`` does."""
+        return _load(self)
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A configuration and the origin of every value that is not a default, by ``section.field``."""
 
     config: Config
     origins: dict[str, str]
     file: str | None = None
+    sources: Sources = Sources()
 
 
 def settings() -> Iterator[Setting]:
@@ -65,7 +82,8 @@ def settings() -> Iterator[Setting]:
         if section.name == "model":
             continue
         for field in msgspec.structs.fields(section.type):
-            yield Setting(section.name, field.name, field.type, description(field.type), field.default)
+            restart = any(meta.extra == RESTART for meta in getattr(field.type, "__metadata__", ()))
+            yield Setting(section.name, field.name, field.type, description(field.type), field.default, restart)
 
 
 def description(annotated: Any) -> str:
@@ -82,23 +100,28 @@ def load(
     ``flags`` maps ``section.field`` to a value given on the command line. Raises ConfigError for an unknown name,
     with the nearest known one, and for a value of the wrong type.
     """
-    environment = os.environ if environment is None else environment
+    # A copy, because the server itself tells its workers some of its settings by variables.
+    variables = dict(os.environ if environment is None else environment)
+    return Sources(file, variables, flags or {}).read()
+
+
+def _load(sources: Sources) -> Loaded:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    path = _find_file(file)
+    path = _find_file(sources.file)
     if path:
         values = _read(path)
         _check_names(values, path)
         for section, fields in values.items():
             origins.update({f"{section}.{field}": str(path) for field in fields})
-    for name, (variable, value) in _from_environment(environment).items():
+    for name, (variable, value) in _from_environment(sources.environment).items():
         _assign(values, name, value)
         origins[name] = f"environment {variable}"
     known = {setting.name: setting for setting in settings()}
-    for name, value in (flags or {}).items():
+    for name, value in sources.flags.items():
         _assign(values, name, value)
         origins[name] = f"command line {known[name].flag}"
-    return Loaded(_convert(values, origins), origins, str(path) if path else None)
+    return Loaded(_convert(values, origins), origins, str(path) if path else None, sources)
 
 
 def publish_folder(loaded: Loaded) -> None:
@@ -125,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
         if path.suffix in (".yaml", ".yml"):
             return translate(path.read_bytes())
         return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -200,12 +223,21 @@ def _convert(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     for section in msgspec.structs.fields(Config):
         given = values.get(section.name, {})
         if section.name == "model":
-            sections["model"] = {
-                name: _convert_one(entry, ModelConfig, f"model.{name}", origins) for name, entry in given.items()
-            }
+            sections["model"] = {name: _convert_model(name, entry, origins) for name, entry in given.items()}
         else:
             sections[section.name] = _convert_one(given, section.type, section.name, origins)
     return Config(**sections)
+
+
+def _convert_model(name: str, values: Any, origins: Mapping[str, str]) -> ModelConfig:
+    entry: ModelConfig = _convert_one(values, ModelConfig, f"model.{name}", origins)
+    for field, option in SHORTCUTS.items():
+        if option in entry.shortcuts and option in entry.options:
+            origin = origins.get(f"model.{name}")
+            raise ConfigError(
+                f"{origin + ': ' if origin else ''}model.{name}: {field} and options.{option} are the same; write one"
+            )
+    return entry
 
 
 def _convert_one(values: Any, kind: type[Any], name: str, origins: Mapping[str, str]) -> Any:

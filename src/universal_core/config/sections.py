@@ -9,6 +9,9 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 
+RESTART = {"restart": True}
+"""Of a setting that is read once, when the server starts."""
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the configuration."""
@@ -17,10 +20,12 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ServerConfig(Section, frozen=True, kw_only=True):
     """Where the server listens and what it accepts."""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one.")] = 11540
-    certfile: Annotated[str | None, Meta(description="TLS certificate chain (PEM); HTTPS when set.")] = None
-    keyfile: Annotated[str | None, Meta(description="TLS private key (PEM).")] = None
+    host: Annotated[str, Meta(description="Address to listen on.", extra=RESTART)] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one.", extra=RESTART)] = 11540
+    certfile: Annotated[str | None, Meta(description="TLS certificate chain (PEM); HTTPS when set.", extra=RESTART)] = (
+        None
+    )
+    keyfile: Annotated[str | None, Meta(description="TLS private key (PEM).", extra=RESTART)] = None
     max_body_bytes: Annotated[Count, Meta(description="Largest request body, in bytes.")] = 64 * 1024 * 1024
     keepalive: Annotated[
         Seconds,
@@ -59,6 +64,19 @@ class PoolConfig(Section, frozen=True, kw_only=True):
     memory_share: Annotated[
         float, Meta(gt=0, le=1, description="Share of the machine's (or container's) memory that models may take.")
     ] = 0.9
+    takeover: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds that a model in use keeps its memory while another waits for it; then it finishes "
+            "what it has begun and makes room. 0 means for ever: what waits is refused at once (503)."
+        ),
+    ] = 5.0
+    measurements: Annotated[
+        str | None,
+        Meta(
+            description="File that keeps what models really took, for the next time; none keeps nothing.", extra=RESTART
+        ),
+    ] = "~/.universal/measured.json"
 
 
 class WorkersConfig(Section, frozen=True, kw_only=True):
@@ -88,16 +106,26 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     runtime_backend: Annotated[
         str, Meta(description="Engine preferred where two claims have the same rank: pytorch, llama.cpp, ...")
     ] = "pytorch"
+    dir: Annotated[
+        str | None, Meta(description="Folder of models, each named by its path in it, before the HuggingFace cache.")
+    ] = None
 
 
 class HubConfig(Section, frozen=True, kw_only=True):
     """The HuggingFace hub and its cache."""
 
-    offline: Annotated[bool, Meta(description="Never ask the hub; only what is cached or local is served.")] = False
+    offline: Annotated[
+        bool, Meta(description="Never ask the hub; only what is cached or local is served.", extra=RESTART)
+    ] = False
     cache: Annotated[
-        str | None, Meta(description="Cache folder; none means HF_HUB_CACHE, HF_HOME or TRANSFORMERS_CACHE, as usual.")
+        str | None,
+        Meta(
+            description="Cache folder; none means HF_HUB_CACHE, HF_HOME or TRANSFORMERS_CACHE, as usual.", extra=RESTART
+        ),
     ] = None
-    timeout: Annotated[Seconds, Meta(description="Seconds to wait for the hub's answer about a model.")] = 10.0
+    timeout: Annotated[
+        Seconds, Meta(description="Seconds to wait for the hub's answer about a model.", extra=RESTART)
+    ] = 10.0
 
 
 class MediaConfig(Section, frozen=True, kw_only=True):
@@ -116,7 +144,7 @@ class MediaConfig(Section, frozen=True, kw_only=True):
 class ImagesConfig(Section, frozen=True, kw_only=True):
     """Where pictures that models make are kept, and how long."""
 
-    outputs: Annotated[str, Meta(description="Folder for them; it is made where it is missing.")] = (
+    outputs: Annotated[str, Meta(description="Folder for them; it is made where it is missing.", extra=RESTART)] = (
         "~/.universal/outputs/images"
     )
     max_age: Annotated[Seconds, Meta(description="Seconds after which a picture is removed; 0 keeps it for ever.")] = (
@@ -132,7 +160,7 @@ class ResponsesConfig(Section, frozen=True, kw_only=True):
     """Where the conversations of /v1/responses are kept, and how long."""
 
     store: Annotated[bool, Meta(description="Keep them; false keeps none, whatever requests say.")] = True
-    path: Annotated[str, Meta(description="File for them; it is made where it is missing.")] = (
+    path: Annotated[str, Meta(description="File for them; it is made where it is missing.", extra=RESTART)] = (
         "~/.universal/responses.db"
     )
     max_age: Annotated[
@@ -147,7 +175,23 @@ class ResponsesConfig(Section, frozen=True, kw_only=True):
 class PluginsConfig(Section, frozen=True, kw_only=True):
     """Which plugins take part."""
 
-    block: Annotated[tuple[str, ...], Meta(description="Names of installed plugins that are not to be used.")] = ()
+    block: Annotated[
+        tuple[str, ...], Meta(description="Names of installed plugins that are not to be used.", extra=RESTART)
+    ] = ()
+
+
+class MetricsConfig(Section, frozen=True, kw_only=True):
+    """Numbers for Prometheus."""
+
+    enabled: Annotated[bool, Meta(description="Count what happens, and answer GET /metrics.")] = True
+
+
+class TracingConfig(Section, frozen=True, kw_only=True):
+    """Traces for OpenTelemetry; where they go is said by its own variables, OTEL_EXPORTER_OTLP_ENDPOINT above all."""
+
+    enabled: Annotated[
+        bool, Meta(description="Send traces, even where OTEL_EXPORTER_OTLP_ENDPOINT is not set; needs the extra otel.")
+    ] = False
 
 
 class LoggingConfig(Section, frozen=True, kw_only=True):
@@ -162,6 +206,10 @@ class LoggingConfig(Section, frozen=True, kw_only=True):
     access: Annotated[bool, Meta(description="Log every request.")] = True
 
 
+SHORTCUTS = {"slots": "slots", "context": "n_ctx", "device": "device", "dtype": "dtype"}
+"""Fields of a model by the options of its backend that they stand for."""
+
+
 class ModelConfig(Section, frozen=True, kw_only=True):
     """One model by name: ``[model.NAME]`` in the file, where NAME is an alias or a model's own name."""
 
@@ -173,8 +221,32 @@ class ModelConfig(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Tasks that its backend must offer, where several could run it; none means any."),
     ] = ()
-    pinned: Annotated[bool, Meta(description="Never unload it for being idle or to make room.")] = False
+    pinned: Annotated[
+        bool, Meta(description="Load it when the server starts, and never unload it for being idle or to make room.")
+    ] = False
+    unload_timeout: Annotated[
+        Seconds | None,
+        Meta(
+            description="Seconds without a request after which it is unloaded; 0 keeps it, none means "
+            "pool.unload_timeout."
+        ),
+    ] = None
+    slots: Annotated[Count | None, Meta(description="Jobs that may run at once: its backend's option slots.")] = None
+    context: Annotated[
+        Count | None, Meta(description="Tokens that fit into its context: its backend's option n_ctx.")
+    ] = None
+    device: Annotated[str | None, Meta(description="Where it runs: its backend's option device.")] = None
+    dtype: Annotated[str | None, Meta(description="Number format of its weights: its backend's option dtype.")] = None
     options: Annotated[dict[str, Any], Meta(description="Options of its backend.")] = {}
+    defaults: Annotated[
+        dict[str, Any], Meta(description="Fields for requests that leave them out, such as temperature and voice.")
+    ] = {}
+
+    @property
+    def shortcuts(self) -> dict[str, Any]:
+        """The options of its backend that have fields of their own here, where they are given."""
+        given = {option: getattr(self, field) for field, option in SHORTCUTS.items()}
+        return {option: value for option, value in given.items() if value is not None}
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -190,6 +262,8 @@ class Config(Section, frozen=True, kw_only=True):
     responses: ResponsesConfig = ResponsesConfig()
     plugins: PluginsConfig = PluginsConfig()
     logging: LoggingConfig = LoggingConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
     model: dict[str, ModelConfig] = {}
 
 

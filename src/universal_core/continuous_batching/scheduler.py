@@ -3,6 +3,7 @@
 from collections import deque
 from itertools import count
 
+from universal_core.batching import note_batch
 from universal_core.continuous_batching.cache import Cache
 from universal_core.continuous_batching.pace import Pace
 from universal_core.conversation import Row, Sequence
@@ -72,7 +73,10 @@ class Turns:
         """Return the rows of the next step; their tokens count as read from now on."""
         self._admit()
         rows = self._next_tokens()
-        return rows + self._prompts(len(rows))
+        rows += self._prompts(len(rows))
+        if rows:
+            note_batch(len(rows))
+        return rows
 
     def _admit(self) -> None:
         while self._waiting and len(self._reading) + len(self._writing) < self._slots:

@@ -4,7 +4,7 @@ from universal_core.http.body import check, decode, read_bytes, read_json
 from universal_core.http.calls import answer, answer_text, collect, open_call, runtime_of
 from universal_core.http.errors import error_response
 from universal_core.http.form import Upload, read_form
-from universal_core.http.scope import caller, note, request_id
+from universal_core.http.scope import caller, note, request_id, trace_headers
 from universal_core.http.shapes import ErrorShape, ShapedRoute
 from universal_core.http.stream import DONE, ByteStream, EventStream, comment, data, frames, until_disconnect
 
@@ -32,5 +32,6 @@ __all__ = [
     "read_json",
     "request_id",
     "runtime_of",
+    "trace_headers",
     "until_disconnect",
 ]

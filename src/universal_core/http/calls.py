@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from universal_core.call import Call
-from universal_core.http.scope import caller, note, request_id
+from universal_core.http.scope import caller, note, request_id, trace_headers
 from universal_core.http.stream import server_timing, until_disconnect
 from universal_core.messages import Message
 from universal_core.messages import Request as TaskRequest
@@ -43,7 +43,9 @@ async def open_call(
     if complete is not None:
         refuse_unsupported(message, plan.claim)
         message = await until_disconnect(request, complete())
-    return router.call(plan, task, message, key=caller(request), request_id=request_id(request))
+    return router.call(
+        plan, task, message, key=caller(request), request_id=request_id(request), trace=trace_headers(request)
+    )
 
 
 async def collect(request: Request, calls: Sequence[Call]) -> list[list[Message]]:

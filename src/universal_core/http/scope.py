@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from universal_core.http.errors import defect, error_response
 from universal_core.http.shapes import SHAPE
+from universal_core.metrics import Metrics
 
 log = logging.getLogger("universal_core.access")
 
@@ -17,14 +18,16 @@ ID = "universal.request_id"
 NOTES = "universal.notes"
 NOT_ANSWERED = 499
 _LONGEST_ID = 128
+_TRACE = ("traceparent", "tracestate")
 
 
 class RequestScope:
     """ASGI middleware: gives each request an id, measures it, and logs it when it is over."""
 
-    def __init__(self, app: ASGIApp, access: bool = True) -> None:
+    def __init__(self, app: ASGIApp, access: bool = True, metrics: Metrics | None = None) -> None:
         self._app = app
         self._access = access
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with ``x-request-id`` and ``server-timing`` on the response."""
@@ -37,6 +40,8 @@ class RequestScope:
         number = scope[ID] = _request_id(scope)
         notes: dict[str, Any] = {}
         scope[NOTES] = notes
+        if self._metrics is not None:
+            self._metrics.request_began()
         status = NOT_ANSWERED
 
         async def tell(message: Message) -> None:
@@ -59,12 +64,14 @@ class RequestScope:
                 await error_response(defect(number), scope)(scope, receive, tell)
             raise
         finally:
+            status = NOT_ANSWERED if notes.pop("aborted", False) else status
+            if self._metrics is not None:
+                self._metrics.request_ended(scope, status)
             if self._access:
                 self._log(scope, status, time.perf_counter() - began, notes)
 
     @staticmethod
     def _log(scope: Scope, status: int, seconds: float, notes: dict[str, Any]) -> None:
-        status = NOT_ANSWERED if notes.pop("aborted", False) else status
         client = scope.get("client") or ("-",)
         extra = {
             "status": status,
@@ -95,6 +102,11 @@ def request_id(request: HTTPConnection) -> str:
 def note(request: Request, **values: Any) -> None:
     """Add values to the request's line in the access log."""
     request.scope[NOTES].update(values)
+
+
+def trace_headers(request: HTTPConnection) -> dict[str, str]:
+    """Return the headers that say which trace a request is a part of, by the W3C's Trace Context."""
+    return {name: value for name in _TRACE if (value := request.headers.get(name))}
 
 
 def caller(request: HTTPConnection) -> str:

@@ -31,6 +31,12 @@ class ModelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stream: bool | None = None
 
 
+class LoadBody(ModelBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of load; ``task`` says what the model is loaded for, where several backends could run it."""
+
+    task: str | None = None
+
+
 class ModelObject(msgspec.Struct, kw_only=True):
     """A model as OpenAI lists it, and what is known of it here."""
 
@@ -125,9 +131,9 @@ async def get_model(request: Request) -> Response:
 
 async def load_model(request: Request) -> Response:
     """Load a model and answer when it is ready; with ``stream`` the progress comes as events."""
-    body = await read_json(request, ModelBody)
+    body = await read_json(request, LoadBody)
     runtime = runtime_of(request)
-    plan = await runtime.router.plan(body.model)
+    plan = await runtime.router.plan(body.model, body.task)
     note(request, model=plan.name)
     if body.stream:
         return EventStream(request, _progress(runtime, plan))

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from universal_core.call import Call
 from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
-from universal_core.http import caller, decode, request_id, runtime_of
+from universal_core.http import caller, decode, request_id, runtime_of, trace_headers
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
 from universal_core.openai.sockets import ErrorEvent, serve, until_one_ends
 from universal_core.openai.speech import DEFAULT_MODEL, MOST_CHARACTERS, PCM_RATE, DoneEvent, Seed, Speed, check_length
@@ -179,7 +179,8 @@ class SpeechSession:
             unfinished=not message.final,
         )
         websocket = self._websocket
-        return router.call(plan, "speak", request, key=caller(websocket), request_id=request_id(websocket))
+        number, trace = request_id(websocket), trace_headers(websocket)
+        return router.call(plan, "speak", request, key=caller(websocket), request_id=number, trace=trace)
 
     def _begin(self) -> None:
         self._text, self._seconds, self._begun = "", 0.0, False

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 from universal_core.call import Call
 from universal_core.errors import BadRequest, InternalError, UniversalError
 from universal_core.hookspecs import hookimpl
-from universal_core.http import caller, check, decode, request_id, runtime_of
+from universal_core.http import caller, check, decode, request_id, runtime_of, trace_headers
 from universal_core.messages import ListenRequest, ListenResult, Segment
 from universal_core.openai.languages import language_code
 from universal_core.openai.sockets import ErrorEvent, send_event, serve, until_one_ends
@@ -194,7 +194,8 @@ class Listening:
         router, websocket = self._runtime.router, self._websocket
         plan = await router.plan(self._query.model, "listen")
         request = self._query.to_request(audio, final=final)
-        return router.call(plan, "listen", request, key=caller(websocket), request_id=request_id(websocket))
+        number, trace = request_id(websocket), trace_headers(websocket)
+        return router.call(plan, "listen", request, key=caller(websocket), request_id=number, trace=trace)
 
     async def _tell(self, event: ErrorEvent | TextEvent | DoneEvent) -> None:
         await send_event(self._websocket, event)

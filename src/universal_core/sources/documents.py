@@ -1,12 +1,15 @@
 """The small JSON files that tell what a model is, and how a folder is read into a ModelInfo."""
 
+import os
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from universal_core.models import ModelFile, ModelInfo, ModelRef
+from universal_core.models import ModelFile, ModelInfo, ModelRef, OnDisk
 
 DOCUMENTS = (
     "config.json",
@@ -33,9 +36,22 @@ def read_document(path: Path) -> Any:
     try:
         if path.stat().st_size > DOCUMENT_LIMIT:
             return None
-        return _portable(msgspec.json.decode(path.read_bytes()))
+        return _portable(msgspec.json.decode(read_unnoticed(path)))
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def read_unnoticed(path: Path, limit: int = -1) -> bytes:
+    """Return a file's bytes, the first ``limit`` of them, such that it does not count as used. Raises OSError.
+
+    When a model was last used is told by the access times of its files, which a mere look is not to change; only the
+    owner of a file may ask for that.
+    """
+    quiet: int = getattr(os, "O_NOATIME", 0)
+    with suppress(PermissionError), open(path, "rb", opener=lambda file, flags: os.open(file, flags | quiet)) as file:
+        return file.read(limit)
+    with path.open("rb") as file:
+        return file.read(limit)
 
 
 def _portable(value: Any) -> Any:
@@ -49,20 +65,27 @@ def _portable(value: Any) -> Any:
 
 def describe_folder(folder: Path, *, id: str, ref: ModelRef, source: str, revision: str | None = None) -> ModelInfo:
     """Return what a model's folder holds; hidden files are left out."""
-    files = []
+    found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if not _SKIPPED.search(name) and path.is_file():
-            files.append(ModelFile(name, path.stat().st_size))
-    present = {file.name for file in files}
-    documents = {name: read_document(folder / name) for name in DOCUMENTS if name in present}
+            found[name] = path.stat()
+    documents = {name: read_document(folder / name) for name in DOCUMENTS if name in found}
     return ModelInfo(
         id=id,
         ref=ref,
         source=source,
         path=str(folder),
         revision=revision,
-        files=tuple(files),
+        files=tuple(ModelFile(name, status.st_size) for name, status in found.items()),
         documents={name: document for name, document in documents.items() if document is not None},
         created=int(folder.stat().st_mtime),
+        on_disk=on_disk(found.values()),
     )
+
+
+def on_disk(files: Iterable[os.stat_result]) -> OnDisk:
+    """Return what files take together; several names of one file count once."""
+    known = {(status.st_dev, status.st_ino): status for status in files}
+    used = max((int(status.st_atime) for status in known.values()), default=0)
+    return OnDisk(sum(status.st_size for status in known.values()), used)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from universal_core.config import is_offline
+from universal_core.config import cache_folder, is_offline
 from universal_core.errors import Forbidden, LoadFailed, ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.models import Claim, ModelFile, ModelInfo, ModelRef, Progress
@@ -16,13 +16,6 @@ from universal_core.sources.download import counting_bar
 REPOSITORY = re.compile(r"^[A-Za-z0-9](?:[\w.-]{0,94}[\w])?(?:/[A-Za-z0-9_](?:[\w.-]{0,94}[\w])?)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _PART = re.compile(r"^(?P<stem>.*)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.\w+)$")
-
-
-def cache_folder() -> Path:
-    """Return the HuggingFace cache that every tool on this machine shares."""
-    from huggingface_hub import constants
-
-    return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
 
 
 @hookimpl

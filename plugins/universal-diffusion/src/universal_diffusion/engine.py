@@ -12,7 +12,15 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
-from universal_core import ContentPolicyViolation, InsufficientMemory, InternalError, Notice, Step, UniversalError
+from universal_core import (
+    ContentPolicyViolation,
+    InsufficientMemory,
+    InternalError,
+    Notice,
+    Step,
+    UniversalError,
+    note_batch,
+)
 from universal_diffusion.order import Order, Row, Settings
 from universal_diffusion.painter import Decode, Painter
 
@@ -177,6 +185,7 @@ class Engine:
         settings = batch[0].job.order.settings
         rows = [row for share in batch for row in share.rows]
         self._notify(batch)
+        note_batch(len(rows))
         images = iter(self._painter.paint(settings, rows, _Watch(batch)))
         for share in batch:
             for index in range(share.first, share.first + share.count):

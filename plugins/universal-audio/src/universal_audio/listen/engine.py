@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from universal_audio.listen.recording import Samples
-from universal_core import Segment, UniversalError
+from universal_core import Segment, UniversalError, note_batch
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +72,7 @@ class Engine:
     async def _answer(self, batch: list[_Waiting]) -> None:
         loop = asyncio.get_running_loop()
         samples = [item.samples for item in batch]
+        note_batch(len(batch))
         try:
             answers: list[Heard] = await loop.run_in_executor(self._thread, self._run, batch[0].settings, samples)
         except (UniversalError, RuntimeError, ValueError) as error:  # what CTranslate2 and faster-whisper raise

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from universal_core import note_batch
 from universal_core.conversation import Row, Sequence
 from universal_core.pytorch import use_threads
 from universal_text.causal.adapters import Adapters
@@ -58,6 +59,7 @@ class SoloRunner:
         """Do nothing: a forward pass of PyTorch cannot be ended early."""
 
     def _run(self, row: Row) -> Outcome:
+        note_batch(1)
         try:
             logits = self._forward(row)
         except RuntimeError as error:  # torch's own, out of memory among them

@@ -1,0 +1,1 @@
+"""What models take beside what was estimated for them: a real size, random weights, a real worker process."""

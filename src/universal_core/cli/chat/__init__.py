@@ -1,0 +1,1 @@
+"""``universal run``: a chat in the terminal."""

@@ -1,0 +1,113 @@
+"""The command line in a terminal of its own, and in a pipe."""
+
+import errno
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+COMMAND = [sys.executable, "-m", "universal_core"]
+PATIENCE = 60.0
+CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\r"
+
+
+class Terminal:
+    """A terminal in which a command runs: what is shown in it, and what is typed."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+        self.process = process
+        self.shown = ""
+        self._descriptor = descriptor
+        self._read = 0
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Wait until something like this is shown, after what was last expected."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.compile(pattern).search(self.shown, self._read)):
+            if not self._more(deadline):
+                raise AssertionError(f"{pattern!r} was never shown:\n{self.shown[self._read :]!r}")
+        self._read = found.end()
+        return found
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        os.write(self._descriptor, text.encode())
+
+    def enter(self, line: str) -> None:
+        """Type a line at the prompt."""
+        self.expect(r">>> ")
+        self.type(line + ENTER)
+
+    def end(self) -> int:
+        """Wait until the command has ended; return its status."""
+        deadline = time.monotonic() + PATIENCE
+        while self._more(deadline):
+            pass
+        return self.process.wait(PATIENCE)
+
+    def _more(self, deadline: float) -> bool:
+        ready, _, _ = select.select([self._descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            return False
+        try:
+            data = os.read(self._descriptor, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:  # Linux says so when nobody has the other end any more.
+                raise
+            return False
+        self.shown += data.decode("utf-8", "replace")
+        return bool(data)
+
+
+@contextmanager
+def terminal(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+    """Run ``universal`` with these arguments in a terminal; it must be gone at the end."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40", **(env or {})}
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=_own_terminal,
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        os.close(ours)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _own_terminal() -> None:
+    """Make stdin the terminal of the new session, so that Ctrl-C is sent to it."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def piped(
+    *arguments: str, given: str | None = None, env: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run ``universal`` with these arguments without a terminal, and with this piped in, or nothing."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=given,
+        stdin=subprocess.DEVNULL if given is None else None,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=PATIENCE,
+    )
