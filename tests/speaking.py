@@ -68,8 +68,8 @@ def claim_model(info):
 
 
 @contextmanager
-def speaking_server(folder: Path) -> Iterator[Server]:
-    """Run a server whose model ``kokoro``, and every ``speaker/NAME``, is this one."""
+def speaking_server(folder: Path, *flags: str) -> Iterator[Server]:
+    """Run a server, with these flags, whose model ``kokoro``, and every ``speaker/NAME``, is this one."""
     install(folder, "speaker", SPEAKER)
-    with on_path(folder), running_server() as server:
+    with on_path(folder), running_server(*flags) as server:
         yield server

@@ -13,9 +13,10 @@ from starlette.testclient import TestClient
 import universal_core.hookspecs
 from installed import install, on_path
 from runtimes import ask, running
+from scraping import Scrape, scrape
 from universal_core.app import create_app
 from universal_core.cli.main import universal
-from universal_core.config import Config
+from universal_core.config import Config, ModelConfig
 from universal_core.errors import UniversalError
 from universal_core.runtime import Runtime
 
@@ -209,6 +210,63 @@ def model_unloaded(info, claim, reason):
         ("loaded", "mine/c", "mine", True),
         ("unloaded", "mine/c", "mine", "the server stops"),
     ]
+
+
+def test_news_of_calls_that_ended_and_loads_that_failed_is_told_in_the_http_process(mine: Install) -> None:
+    mine(
+        TOP
+        + """
+news = []
+
+@hookimpl
+def request_finished(record):
+    news.append(record)
+
+@hookimpl
+def load_failed(name, info, claim, error):
+    news.append((name, info.id, claim.backend, error.code))
+"""
+    )
+
+    async def main() -> Any:
+        config = Config(model={"broken": ModelConfig(model="echo/fails")})
+        async with running(config) as runtime:
+            await ask(runtime, "echo/a", "one two")
+            with pytest.raises(UniversalError):
+                await ask(runtime, "broken")
+            return runtime.plugins.manager.get_plugin("mine").news
+
+    answered, load, failed = asyncio.run(main())
+    assert (answered.model, answered.task, answered.backend, answered.outcome) == ("echo/a", "chat", "echo", "ok")
+    assert (answered.tokens_out, answered.finish_reasons, answered.generates) == (2, ("stop",), True)
+    assert answered.first_seconds >= answered.load_seconds > 0
+    parts = answered.load_seconds + answered.queue_seconds + answered.prefill_seconds + answered.generate_seconds
+    assert answered.seconds >= parts > 0
+    assert load == ("broken", "echo/fails", "echo", "model_load_failed")
+    assert (failed.model, failed.info_id, failed.outcome) == ("broken", "echo/fails", "model_load_failed")
+    assert (failed.first_seconds, failed.tokens_out) == (None, 0)
+
+
+def test_who_fails_at_news_harms_neither_the_request_nor_the_others(
+    mine: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine(
+        TOP
+        + """
+@hookimpl
+def request_finished(record):
+    raise RuntimeError("no ink left")
+"""
+    )
+
+    async def main() -> tuple[str, Scrape]:
+        async with running() as runtime:
+            return await ask(runtime, "echo/a", "hello"), await scrape(runtime)
+
+    text, found = asyncio.run(main())
+    assert text == "hello"
+    assert found.value("requests_total", outcome="ok") == 1
+    assert "plugin mine failed in request_finished" in caplog.text
 
 
 def test_list_models_puts_a_plugins_models_on_the_list(mine: Install) -> None:

@@ -28,7 +28,7 @@ process
 launcher queueing
 downloads
 entry
-placement busy
+placement busy uses
 budget measurements
 room
 pool
@@ -78,6 +78,7 @@ FOR_TESTS_OF_PLUGINS = {"universal_core.testing"}
 # What looks into a package from outside, instead of at its face.
 LOOKS_INSIDE = {
     ("__main__", "universal_core.cli.main"): "the command line's face is the command `universal`",
+    ("app", "universal_core.http.defaults"): "the application is put together from parts that plugins have no use for",
     ("app", "universal_core.http.errors"): "the application is put together from parts that plugins have no use for",
     ("app", "universal_core.http.scope"): "the application is put together from parts that plugins have no use for",
 }

@@ -1,12 +1,14 @@
 """Memory: what the machine has, and how sizes are written."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from universal_core import memory
-from universal_core.memory import accelerator, available_memory, device, readable, system
+from universal_core.memory import Device, accelerator, accelerators, available_memory, device, devices, readable, system
 
 
 @pytest.mark.parametrize(
@@ -89,18 +91,55 @@ def test_other_devices_are_no_accelerator_of_nvidia(name: str) -> None:
     assert accelerator(name) is None
 
 
+@pytest.fixture
+def three_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a driver of three cards, of which each has as many GiB free as its number says."""
+    driver = {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlDeviceGetCount": lambda: 3,
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetHandleByUUID": lambda name: int(name[-1]),
+        "nvmlDeviceGetName": lambda handle: f"Card {handle}",
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=80 << 30, free=handle << 30),
+        "NVMLError": RuntimeError,
+    }
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(**driver))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("three_cards")
 @pytest.mark.parametrize(("name", "index"), [("auto", 0), ("cuda", 0), ("cuda:1", 1)])
-def test_an_accelerator_is_described_by_its_driver(monkeypatch: pytest.MonkeyPatch, name: str, index: int) -> None:
-    import pynvml
+def test_an_accelerator_is_described_by_its_driver(name: str, index: int) -> None:
+    assert device(name) == Device(f"cuda:{index}", f"Card {index}", 80 << 30, index << 30)
+    assert available_memory(name) == index << 30
 
-    class Card:
-        total, free = 80 << 30, 79 << 30
 
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
-    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: None)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda number: number)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda handle: Card)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: f"Card {handle}")
-    found = device(name)
-    assert available_memory(name) == 79 << 30
-    assert (found.type, found.name, found.total, found.free) == (f"cuda:{index}", f"Card {index}", 80 << 30, 79 << 30)
+@pytest.mark.usefixtures("three_cards")
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("auto", ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda", ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda:2", ["cuda:2"]),
+        ("cuda:3", ["cpu"]),
+        ("cpu", ["cpu"]),
+        ("mps", ["cpu"]),
+    ],
+)
+def test_a_name_leaves_all_devices_of_its_kind_to_choose_from(name: str, found: list[str]) -> None:
+    assert [one.type for one in devices(name)] == found
+
+
+@pytest.mark.usefixtures("three_cards")
+@pytest.mark.parametrize(
+    ("visible", "cards"),
+    [("2,0", ["Card 2", "Card 0"]), ("GPU-abc1", ["Card 1"]), ("1,-1,2", ["Card 1"]), ("", []), ("-1", [])],
+)
+def test_cards_are_numbered_as_workers_see_them(
+    monkeypatch: pytest.MonkeyPatch, visible: str, cards: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [(one.type, one.name) for one in accelerators()] == [
+        (f"cuda:{number}", card) for number, card in enumerate(cards)
+    ]

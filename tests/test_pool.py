@@ -326,7 +326,7 @@ def test_one_that_waits_for_a_model_in_use_gets_its_memory_in_the_end(scripted: 
         running = await bench.pool.lease(bench.plan("old", 60, slots=2), "key")
         waiting = asyncio.ensure_future(bench.pool.lease(bench.plan("new", 60), "key"))
         while "old" in bench.loaded:
-            await asyncio.sleep(0)
+            await bench.pool.room.news()
         assert not waiting.done()
         assert not scripted[0].closed.is_set(), "what runs was cut off"
         running.release()
@@ -360,7 +360,7 @@ def test_one_who_waits_behind_a_takeover_gets_the_model_loaded_again(scripted: l
         behind = asyncio.ensure_future(bench.use(old))
         waiting = asyncio.ensure_future(bench.use(new))
         while "old" in bench.loaded:
-            await asyncio.sleep(0)
+            await bench.pool.room.news()
         running.release()
         await asyncio.gather(behind, waiting)
         assert [worker.name for worker in scripted] == ["old", "new", "old"]

@@ -158,8 +158,8 @@ def test_a_wrong_option_is_refused_with_the_ones_there_are() -> None:
 
 
 def test_models_are_on_the_processor_where_there_is_nothing_else_or_it_is_asked_for() -> None:
-    assert plan("zoo/ant50", workers=WorkersConfig(device="cpu")).device == "cpu"
-    assert plan("zoo/ant50", model={"zoo/ant50": ModelConfig(options={"device": "cpu"})}).device == "cpu"
+    assert plan("zoo/ant50", workers=WorkersConfig(device="cpu")).devices == ("cpu",)
+    assert plan("zoo/ant50", model={"zoo/ant50": ModelConfig(options={"device": "cpu"})}).devices == ("cpu",)
 
 
 def test_a_model_that_is_not_found_is_told_with_near_matches_and_what_private_ones_need() -> None:

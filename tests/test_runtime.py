@@ -30,7 +30,8 @@ def test_models_are_preloaded_and_one_that_fails_keeps_no_other_from_it(caplog: 
         async with asyncio.timeout(DEADLINE), running(config) as runtime:
             told = listen(runtime)
             await runtime.start()
-            assert await told.get() == "model_loaded"
+            while await told.get() != "model_loaded":
+                pass
             assert [model.id for model in runtime.models()] == ["echo/a"]
 
     asyncio.run(main())

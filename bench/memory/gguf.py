@@ -28,13 +28,13 @@ def cases() -> list[Case]:
         _writer("qwen3-0.6b", "Q4_K_M", {**narrow, "use_mmap": False}),
         _writer("llama-1b", "F16", wide),
         _writer("llama-1b", "Q4_K_M", narrow),
-        Case("bert-base F16, vectors", partial(_write_bert, ranks=False), _vectors, threads="n_threads"),
-        Case("bert-base F16, scores", partial(_write_bert, ranks=True), _scores, threads="n_threads"),
+        Case("bert-base F16 vectors", partial(_write_bert, ranks=False), _vectors, threads="n_threads"),
+        Case("bert-base F16 scores", partial(_write_bert, ranks=True), _scores, threads="n_threads"),
     ]
 
 
 def _writer(shape: str, kind: str, options: Mapping[str, Any]) -> Case:
-    said = "".join(f", {name} {value}" for name, value in options.items())
+    said = "".join(f" {name} {value}" for name, value in options.items())
     slots = options.get("slots", SLOTS)
     return Case(
         f"{shape} {kind}{said}",

@@ -14,15 +14,23 @@ def random_model(path: Path, model_class: Any, config: Any, *beside: Any, dtype:
     wanted = getattr(torch, dtype)
     with torch.device("meta"):
         model = model_class(config).to(wanted)
-    drawn = torch.randn(BLOCK, generator=torch.Generator().manual_seed(0)).mul_(0.02).to(wanted)
-    weights = {name: _filled(weight, drawn) for name, weight in model.state_dict().items()}
-    model.load_state_dict(weights, assign=True)
+    fill(model, wanted)
     model.tie_weights()
     model.config.dtype = wanted
     model.save_pretrained(path)
     for each in beside:
         each.save_pretrained(path)
     return path
+
+
+def fill(model: Any, dtype: Any) -> Any:
+    """Give a model without any values some of a type of numbers, and return it."""
+    import torch
+
+    drawn = torch.randn(BLOCK, generator=torch.Generator().manual_seed(0)).mul_(0.02).to(dtype)
+    weights = {name: _filled(weight, drawn) for name, weight in model.state_dict().items()}
+    model.load_state_dict(weights, assign=True)
+    return model
 
 
 def _filled(weight: Any, drawn: Any) -> Any:

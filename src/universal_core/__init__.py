@@ -19,7 +19,7 @@ from universal_core.errors import (
 from universal_core.hardware import choose_device, has_bfloat16, usable_cores
 from universal_core.hookspecs import hookimpl
 from universal_core.library import names_in_mapping
-from universal_core.memory import accelerator, available_memory
+from universal_core.memory import accelerator, available_memory, total_memory
 from universal_core.messages import (
     CHAT_FIELDS,
     SAMPLING_FIELDS,
@@ -263,5 +263,6 @@ __all__ = [
     "hookimpl",
     "names_in_mapping",
     "note_batch",
+    "total_memory",
     "usable_cores",
 ]

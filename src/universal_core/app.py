@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
+from universal_core.http.defaults import bodies_of, check_defaults
 from universal_core.http.errors import HANDLERS
 from universal_core.http.scope import RequestScope
 from universal_core.runtime import Runtime
@@ -23,10 +25,12 @@ def create_app(runtime: Runtime) -> Starlette:
         finally:
             await runtime.stop()
 
+    found = routes(runtime)
+    runtime.require(partial(check_defaults, bodies_of(found)))
     app = Starlette(
-        routes=routes(runtime),
+        routes=found,
         lifespan=lifespan,
-        middleware=[Middleware(RequestScope, access=runtime.config.logging.access, metrics=runtime.metrics)],
+        middleware=[Middleware(RequestScope, access=lambda: runtime.config.logging.access, metrics=runtime.metrics)],
         exception_handlers=HANDLERS,
     )
     app.state.runtime = runtime

@@ -87,6 +87,10 @@ class Archive:
         self._database: sqlite3.Connection | None = None
         self._swept = -math.inf
 
+    def configure(self, config: ResponsesConfig) -> None:
+        """Keep to other limits from now on; the file stays."""
+        self._config = config
+
     def prepare(self) -> None:
         """Make the file where it is missing. Raises StorageFailed where nothing can be written."""
         with self._opened() as database:

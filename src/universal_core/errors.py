@@ -25,7 +25,8 @@ Each class is one row of the documented error table: its HTTP status, OpenAI's `
     ├── InsufficientMemory          503  the model cannot fit, with the numbers
     ├── Draining                    503  the server is shutting down
     ├── DeadlineExceeded            504  not finished within the configured time
-    └── StorageFailed               507  what is to be kept cannot be written; says where and why
+    ├── StorageFailed               507  what is to be kept cannot be written; says where and why
+    └── InsufficientDisk            507  a model does not fit on the disk, with the numbers
 
 Raise these from a plugin too: they reach the client unchanged, from whichever process raised them.
 """
@@ -203,6 +204,12 @@ class StorageFailed(UniversalError):
     """What was to be kept could not be written; the message names the folder and the setting."""
 
     status, code = 507, "storage_failed"
+
+
+class InsufficientDisk(UniversalError):
+    """What is missing of a model does not fit on the cache's disk; the message has the numbers and what to do."""
+
+    status, code = 507, "insufficient_disk"
 
 
 def error_classes() -> dict[str, type[UniversalError]]:

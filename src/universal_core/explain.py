@@ -3,8 +3,10 @@
 import msgspec
 
 from universal_core.errors import UniversalError
+from universal_core.budget import parts
 from universal_core.memory import device, readable
 from universal_core.models import Claim, ModelInfo
+from universal_core.placement import needs
 from universal_core.router import Router
 
 
@@ -62,9 +64,10 @@ def lines(explanation: Explanation) -> list[str]:
 
 
 def _memory(explanation: Explanation, claim: Claim) -> list[str]:
-    estimate = claim.memory
-    verdict = "fits" if estimate.total <= explanation.memory_free else "does not fit now"
-    return [
-        f"  memory     about {readable(estimate.total)} on {explanation.device} (weights {readable(estimate.weights)}, "
-        f"working memory {readable(estimate.working)}); {readable(explanation.memory_free)} free: {verdict}"
+    estimate, free = claim.memory, explanation.memory_free
+    verdict = "fits" if needs(estimate, explanation.device)[explanation.device] <= free else "does not fit now"
+    text = [
+        f"  memory     about {readable(estimate.total)} on {explanation.device} ({parts(estimate)}); "
+        f"{readable(free)} free: {verdict}"
     ]
+    return text + [f"  {'':<10} {smaller.advice}: {readable(smaller.total)}" for smaller in estimate.smaller]

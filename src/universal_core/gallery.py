@@ -49,6 +49,10 @@ class Gallery:
         self._swept = -math.inf
         self._sweeping = threading.Lock()
 
+    def configure(self, config: ImagesConfig) -> None:
+        """Keep to other limits from now on; the folder stays."""
+        self._config = config
+
     def prepare(self) -> None:
         """Make the folder where it is missing. Raises StorageFailed where nothing can be written."""
         try:

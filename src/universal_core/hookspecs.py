@@ -65,11 +65,11 @@ def fetch_model(info: ModelInfo, claim: Claim, report: Callable[[Progress], None
 
 
 @hookspec(firstresult=True)
-def delete_model(ref: ModelRef, files: tuple[str, ...]) -> int | None:
-    """Delete a model from this machine and return the bytes that it gave back, None where this source has none of it.
+def delete_model(ref: ModelRef, files: tuple[str, ...]) -> Callable[[], int] | None:
+    """Return what deletes a model from this machine and tells the bytes freed, None where this source has none of it.
 
-    ``files`` are the names of those that are to go, all of the model where there are none. Asked when nothing uses
-    the model any more. Raise Forbidden for a model of yours that is not to be deleted, with what to do instead.
+    ``files`` are the names of those that are to go, all of the model where there are none. The function is called when
+    nothing uses the model any more. Raise Forbidden for a model that is yours to keep, with what to do instead.
     """
 
 

@@ -98,6 +98,11 @@ def available_memory(name: str = "auto") -> int:
     return device(name).free
 
 
+def total_memory(name: str = "auto") -> int:
+    """Return the bytes that there are where models run on ``name``, in use or not."""
+    return device(name).total
+
+
 def _cgroup() -> tuple[int | None, int]:
     """Return the limit and the use of this container, as cgroup v2 tells them."""
     with contextlib.suppress(OSError, ValueError):

@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -93,6 +94,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     def matching(self, *patterns: str) -> tuple[ModelFile, ...]:
         """Return the files whose name matches one of the shell patterns."""
         return tuple(f for f in self.files if any(fnmatchcase(f.name, pattern) for pattern in patterns))
+
+    def place_of(self, name: str) -> Path:
+        """Return where one of the files is on this machine; beside the model, where that is a single file."""
+        path = Path(self.path or "")
+        return Path(self.places.get(name) or (path.parent if path.is_file() else path) / name)
 
     def size_of(self, *patterns: str) -> int:
         """Return the bytes of all matching files."""

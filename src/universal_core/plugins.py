@@ -2,7 +2,7 @@
 
 import importlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -30,6 +30,7 @@ SERVER = (
     *SOURCES,
     "universal_core.journal",
     "universal_core.openai.health",
+    "universal_core.openai.configuration",
     "universal_core.openai.metrics",
     "universal_core.openai.models",
     "universal_core.openai.deleting",
@@ -64,6 +65,11 @@ COMMANDS = (
     "universal_core.cli.completion",
     "universal_core.cli.plugins",
     "universal_core.cli.explain",
+    "universal_core.cli.bench",
+    "universal_core.cli.embed",
+    "universal_core.cli.transcribe",
+    "universal_core.cli.speak",
+    "universal_core.cli.image",
     "universal_core.cli.run",
     "universal_core.cli.serve",
 )
@@ -140,10 +146,18 @@ class Plugins:
 
     def find(self, ref: ModelRef) -> ModelInfo | None:
         """Ask the sources for a model, by its full name, until one has it; an error of ours ends the search."""
-        full = next((name for _, name in self.ask_each("expand_name", ref=ref) if name is not None), None)
-        ref = ref if full is None else ModelRef.parse(full)
-        answers = self.ask_each("find_model", raising=UniversalError, ref=ref)
+        answers = self.ask_each("find_model", raising=UniversalError, ref=self.expand(ref))
         return next((info for _, info in answers if info is not None), None)
+
+    def expand(self, ref: ModelRef) -> ModelRef:
+        """Return a model's full name where a plugin knows the short one, else the name as it is."""
+        full = next((name for _, name in self.ask_each("expand_name", ref=ref) if name is not None), None)
+        return ref if full is None else ModelRef.parse(full)
+
+    def deletion(self, ref: ModelRef, files: tuple[str, ...]) -> Callable[[], int] | None:
+        """Ask the sources, until one has the model, for what deletes it; an error of ours ends the search."""
+        answers = self.ask_each("delete_model", raising=UniversalError, ref=ref, files=files)
+        return next((delete for _, delete in answers if delete is not None), None)
 
     def ask_each(
         self, hook: str, *, only: str | None = None, raising: type[Exception] | tuple[()] = (), **arguments: Any

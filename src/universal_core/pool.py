@@ -145,12 +145,15 @@ class Pool:
             entry.info = await worker.load(entry.info, plan.claim, entry.options, report)
         except BaseException as error:
             self._remove(entry)
+            self._leaving.add(entry)
             if isinstance(error, LoadFailed):
                 self._failures[plan.key] = (time.monotonic(), error)
             if isinstance(error, UniversalError):
                 log.error("loading %s failed: %s", plan.name, error.message)
                 self._plugins.tell("load_failed", name=plan.name, info=entry.info, claim=plan.claim, error=error)
             await worker.stop(0.0)
+            self._leaving.discard(entry)
+            self.room.tell()
             raise
         entry.worker = worker
         worker.measured = lambda: self.room.correct(entry)
@@ -194,7 +197,8 @@ class Pool:
 
     async def _retire(self, entry: Entry, reason: str, cause: str) -> None:
         # Who waits for the load of a model that has gone loads it again; nobody's wait is called off.
-        await asyncio.wait({entry.loading} if entry.loading else ())
+        assert entry.loading is not None
+        await asyncio.wait({entry.loading})
         while entry.active and entry.ending is None:
             await self.room.news()
         self._unload(entry, reason, cause)
@@ -252,9 +256,12 @@ class Pool:
         while busy():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
-    async def close(self) -> None:
-        """Stop every worker."""
+    async def close(self, at_once: bool = False) -> None:
+        """Stop every worker and download; ``at_once`` gives the workers no time to close their models."""
         self.draining = True
+        for entry in self.everyone() if at_once else ():
+            if entry.worker is not None:
+                entry.worker.kill()
         await asyncio.gather(*(self._unload(entry, "the server stops", "stopping") for entry in self.everyone()))
         await self.downloads.close()
         for task in self._tasks:

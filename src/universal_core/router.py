@@ -98,9 +98,9 @@ class Router:
         try:
             info = self._plugins.find(ref)
         except ModelNotFound as error:
-            raise ModelNotFound(f"{error.message}{self._near(name)}", param="model") from None
+            raise ModelNotFound(f"{error.message}{self.near(name)}", param="model") from None
         if info is None:
-            raise ModelNotFound(f"model {name!r} was not found{self._near(name)}{_hub_advice()}", param="model")
+            raise ModelNotFound(f"model {name!r} was not found{self.near(name)}{_hub_advice()}", param="model")
         with adapters.told_of(self._config, name, info):
             claims = tuple(self.claims(info, entry))
         return Found(name if name in self._config.model else info.id, info, claims, entry)
@@ -114,7 +114,12 @@ class Router:
 
         return sorted(self._plugins.claims(info), key=order)
 
-    def _near(self, name: str) -> str:
+    def forget(self) -> None:
+        """Plan every model anew when it is asked for next: files have changed."""
+        self._plans.clear()
+
+    def near(self, name: str) -> str:
+        """Return the names like this one that are on this machine, as the end of a message about it."""
         known = [info.id for _, found in self._plugins.ask_each("list_models") for info in found or ()]
         known += self._config.model
         close = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.4)

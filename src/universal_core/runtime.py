@@ -9,16 +9,27 @@ from typing import Any
 
 import msgspec
 
-from universal_core.config import Config, ModelConfig, apply_hub, apply_models
-from universal_core.entry import Entry, JobProgress
+from universal_core.config import (
+    Changes,
+    Config,
+    ConfigError,
+    ModelConfig,
+    Sources,
+    apply_hub,
+    apply_models,
+    compare,
+)
+from universal_core.entry import Entry, JobProgress, Plan
 from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
 from universal_core.metrics import Metrics
 from universal_core.models import ModelInfo
 from universal_core.plugins import SERVER, Plugins
 from universal_core.pool import Pool
+from universal_core.revision import differ, newly_wanted, replan, wanted
 from universal_core.router import Router
 from universal_core.tracing import begin_tracing
+from universal_core.uses import note_uses
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +80,8 @@ class Runtime:
         self.pool = Pool(config, self.plugins)
         self.pool.renew = self._renew
         self.watch(self.pool.configure)
+        self.watch(lambda later: apply_models(later.models))
+        self.watch(lambda config: apply_models(config.models))
         self.router = Router(config, self.plugins, self.pool)
         self.metrics = Metrics(self.pool, self.version, config.workers.device) if config.metrics.enabled else None
         self._spans = begin_tracing(config, self.version)
@@ -83,11 +96,18 @@ class Runtime:
         self._begin(self._sweep())
         self._begin(self._preload())
 
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, and wait until what runs is done, at most this long; nobody needs what is preloading."""
+        for task in self._tasks:
+            task.cancel()
+        await self.pool.drain(seconds)
+
     async def stop(self) -> None:
         """End every worker and task."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._note_uses()
         await self.pool.close()
         if self._spans is not None:
             await self._spans.close()
@@ -95,10 +115,14 @@ class Runtime:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self.config.pool.cleanup_interval)
+            await self._note_uses()
             await self.pool.sweep()
 
+    async def _note_uses(self) -> None:
+        await asyncio.to_thread(note_uses, list(self.pool.entries.values()))
+
     async def _preload(self) -> None:
-        await self._load(_wanted(self.config))
+        await self._load(wanted(self.config))
         self.preloaded.set()
 
     async def _load(self, names: Iterable[str]) -> None:
@@ -142,18 +166,18 @@ class Runtime:
         plans: dict[Entry, Plan | None] = {}
         # Others may be loaded while some are planned anew.
         while left := [entry for entry in self._touched(before, changes.config) if entry not in plans]:
-            plans |= zip(left, await asyncio.to_thread(_replan, router, left), strict=True)
+            plans |= zip(left, await asyncio.to_thread(replan, router, left), strict=True)
         # From here on nothing waits, so that no request sees half of it.
         self.config, self.router = changes.config, router
         for configure in self._watchers:
             configure(self.config)
         self._hand_over(plans)
-        self._begin(self._load(_newly_wanted(before, self.config, plans)))
+        self._begin(self._load(newly_wanted(before, self.config, plans)))
         return changes
 
     def _touched(self, before: Config, after: Config) -> list[Entry]:
         """Return the models in memory that another configuration may have run in another way."""
-        return [entry for entry in self.pool.entries.values() if _differ(before, after, entry.plan.name)]
+        return [entry for entry in self.pool.entries.values() if differ(before, after, entry.plan.name)]
 
     def _hand_over(self, plans: Mapping[Entry, Plan | None]) -> None:
         for entry, plan in plans.items():
@@ -192,7 +216,10 @@ class Runtime:
             known[name] = (known.get(configured.model or name, (None, None))[0], configured)
         # A copy, because this runs beside the loop, which adds and removes entries.
         for entry in list(self.pool.entries.values()):
-            known[entry.plan.name] = (entry.info, self.config.model.get(entry.plan.name))
+            listed = known.get(entry.plan.name, (None, None))[0]
+            known[entry.plan.name] = (listed or entry.info, self.config.model.get(entry.plan.name))
+        for download in self.pool.downloads.active:
+            known.setdefault(download.info.id, (download.info, None))
         return known
 
     def device_info(self) -> dict[str, Any]:
@@ -207,32 +234,6 @@ class Runtime:
             "memory_total": readable(found.total),
             "memory_free": readable(found.free),
         }
-
-
-def _wanted(config: Config) -> list[str]:
-    """Return the models that are to be loaded when the server starts, each once."""
-    pinned = (name for name, entry in config.model.items() if entry.pinned)
-    return list(dict.fromkeys((*config.models.preload, *pinned)))
-
-
-def _newly_wanted(before: Config, after: Config, plans: Mapping[Entry, Plan | None]) -> list[str]:
-    """Return the models to load by a later configuration: those that it is the first to want, and pinned ones anew."""
-    left = {entry.plan.name for entry, plan in plans.items() if plan is None}
-    wanted = set(_wanted(before))
-    return [name for name in _wanted(after) if name not in wanted or (name in left and is_pinned(after, name))]
-
-
-def _replan(router: Router, entries: Iterable[Entry]) -> list[Plan | None]:
-    return [router.replan(entry.plan) for entry in entries]
-
-
-def _differ(before: Config, after: Config, name: str) -> bool:
-    """Whether two configurations say something different about a model."""
-    return _said_of(before, name) != _said_of(after, name)
-
-
-def _said_of(config: Config, name: str) -> tuple[object, ...]:
-    return config.model.get(name), is_pinned(config, name), config.workers.device, config.models.runtime_backend
 
 
 def _state(entry: Entry, now: float) -> ModelState:

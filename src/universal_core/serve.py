@@ -14,7 +14,8 @@ from hypercorn.config import Config as HypercornConfig
 
 from universal_core import logs
 from universal_core.app import create_app
-from universal_core.config import Config, ConfigError, ServerConfig
+from universal_core.config import ConfigError, Loaded, ServerConfig
+from universal_core.errors import UniversalError
 from universal_core.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -50,16 +51,21 @@ def url_of(server: ServerConfig, listener: socket.socket) -> str:
     return f"{'https' if server.certfile else 'http'}://{host}:{port}"
 
 
-def serve(config: Config, ready: Callable[[str], None] = lambda url: None) -> None:
-    """Serve until SIGTERM or SIGINT; ``ready`` is told the address once the models to preload are there."""
+def serve(loaded: Loaded, ready: Callable[[str], None] = lambda url: None) -> None:
+    """Serve until SIGTERM or SIGINT; ``ready`` is told the address once the models to preload are there.
+
+    At SIGHUP the configuration is read again.
+    """
+    config = loaded.config
     logs.configure(config.logging)
     listener = bind(config.server)
-    runtime = Runtime(config)
+    runtime = Runtime(config, loaded.sources)
+    runtime.watch(lambda later: logs.configure(later.logging))
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(config, runtime, listener, ready))
+        asyncio.run(_serve(runtime, listener, ready))
 
 
-async def _serve(config: Config, runtime: Runtime, listener: socket.socket, ready: Callable[[str], None]) -> None:
+async def _serve(runtime: Runtime, listener: socket.socket, ready: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -69,24 +75,43 @@ async def _serve(config: Config, runtime: Runtime, listener: socket.socket, read
             finished.set()
         stop.set()
 
+    reloading: set[asyncio.Task[None]] = set()
+
+    def ask_to_reload() -> None:
+        task = loop.create_task(_reload(runtime))
+        reloading.add(task)
+        task.add_done_callback(reloading.discard)
+
     finished = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, ask_to_reload)
 
     async def shutdown() -> None:
         await stop.wait()
-        log.info("stopping: running requests have %.0f s to finish", config.server.drain_timeout)
-        draining = asyncio.ensure_future(runtime.pool.drain(config.server.drain_timeout))
+        seconds = runtime.config.server.drain_timeout
+        log.info("stopping: running requests have %.0f s to finish", seconds)
+        draining = asyncio.ensure_future(runtime.drain(seconds))
         hurried = asyncio.ensure_future(finished.wait())
         await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
         for task in (draining, hurried):
             task.cancel()
+        # Before Hypercorn cuts connections: so whatever still runs is told why it ends.
+        await runtime.pool.close(at_once=finished.is_set())
 
-    url = url_of(config.server, listener)
+    server = runtime.config.server
+    url = url_of(server, listener)
     announcing = asyncio.ensure_future(_announce(url, runtime, ready))
     app: Any = create_app(runtime)
-    await hypercorn_serve(app, hypercorn_config(config.server, listener), shutdown_trigger=shutdown, mode="asgi")
+    await hypercorn_serve(app, hypercorn_config(server, listener), shutdown_trigger=shutdown, mode="asgi")
     announcing.cancel()
+
+
+async def _reload(runtime: Runtime) -> None:
+    try:
+        await runtime.reload()
+    except UniversalError as error:
+        log.error("the configuration stays as it is: %s", error.message)
 
 
 async def _announce(url: str, runtime: Runtime, ready: Callable[[str], None]) -> None:

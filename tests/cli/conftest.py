@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hearing import HEARER
+from installed import install
 from server import Server
 from speaking import speaking_server
 
@@ -15,26 +17,35 @@ options.delay = 0.05
 
 [model.reads]
 model = "echo/sees"
+
+[model.ears]
+model = "hearer/ears"
+
+[model.mouth]
+model = "speaker/mouth"
 """
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Give a server that all tests of commands ask."""
+    """Give the server that tests of commands ask."""
     folder = tmp_path_factory.mktemp("commands")
-    with speaking_server(folder, config=write_models(folder)) as server:
+    install(folder, "hearer", HEARER)
+    file = folder / "models.toml"
+    file.write_text(MODELS)
+    with speaking_server(folder, "--config", str(file)) as server:
         yield server
 
 
-def write_models(folder: Path) -> Path:
-    """Write a configuration with the models of these tests."""
-    file = folder / "universal.toml"
-    file.write_text(MODELS)
-    return file
+@pytest.fixture
+def asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Give that server as the one that commands ask by themselves."""
+    monkeypatch.setenv("UNIVERSAL_URL", server.url)
+    return server
 
 
 @pytest.fixture(autouse=True)
-def asks_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's own server out of the tests."""
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own server, and how the developer likes terminals, out of the tests."""
     for variable in ("UNIVERSAL_URL", "UNIVERSAL_API_KEY", "NO_COLOR"):
         monkeypatch.delenv(variable, raising=False)

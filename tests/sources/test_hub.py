@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from hub_server import Hub, running_hub
+from hub_server import Hub, places, running_hub
 from installed import install, on_path
 from server import Server, running_server
 from universal_core import Claim, ModelInfo, ModelNotFound, ModelRef, Progress
 from universal_core.errors import Forbidden, LoadFailed
-from universal_core.sources.hub import fetch_model, find_model, list_models
+from universal_core.sources.cache import list_models
+from universal_core.sources.hub import fetch_model, find_model
 
 PATIENCE = 30.0
 CONFIG = json.dumps({"architectures": ["TinyModel"]}).encode()
@@ -75,7 +76,7 @@ def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     hub.forget()
     close_session()
     yield hub
-    hub.broken.clear()
+    hub.mend()
     close_session()
 
 
@@ -340,8 +341,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(hub: Hub, cache: Path, plugin: None) -> Iterator[Server]:
-    places = {"HF_ENDPOINT": hub.url, "HF_HOME": str(cache), "HF_HUB_CACHE": str(cache / "hub")}
-    with running_server(env=places | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""}) as found:
+    with running_server(env=places(hub, cache)) as found:
         yield found
 
 

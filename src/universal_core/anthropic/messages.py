@@ -23,6 +23,7 @@ from universal_core.http import (
     frames,
     open_call,
     read_json,
+    reads,
     runtime_of,
 )
 from universal_core.messages import TokenizeResult
@@ -36,6 +37,7 @@ class TokensCounted(msgspec.Struct, frozen=True):
     input_tokens: int
 
 
+@reads(MessagesBody)
 async def create(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     body = await read_json(request, MessagesBody)
@@ -57,6 +59,7 @@ def _stream(request: Request, body: MessagesBody, call: Call, named: Callable[[s
     return EventStream(request, found, call.timings, lambda error: error_event(error, request.scope))
 
 
+@reads(CountBody)
 async def count_tokens(request: Request) -> Response:
     """Return how many tokens the model would read."""
     body = await read_json(request, CountBody)

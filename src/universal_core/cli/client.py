@@ -80,6 +80,10 @@ class Client:
         if "_connections" in self.__dict__:
             self._connections.close()
 
+    def another(self) -> "Client":
+        """Return a client of the same server with connections of its own."""
+        return Client(self.url, self._key)
+
     @cached_property
     def _connections(self) -> "Connections":
         import httpx2  # Imported here so that help and wrong calls are answered at once.
@@ -165,7 +169,9 @@ class Client:
             ) from None
         if isinstance(error, httpx2.ProxyError):
             raise NoServer(f"the proxy on the way to {self.url} refuses: {error}") from None
-        raise NoServer(f"the server on {self.url} went away before its answer was complete ({error})") from None
+        raise NoServer(
+            f"the server on {self.url} went away, or gave up, before its answer was complete ({error})"
+        ) from None
 
 
 @contextmanager

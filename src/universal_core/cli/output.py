@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-Tell = Callable[[str, float | None], None]
-"""Tells what is being done and the share of it that is, 0 to 1, or None where nobody knows."""
+
+class Tell:
+    """Is told what is being done, and the share of it that is, 0 to 1, or None where nobody knows; shows nothing."""
+
+    def __call__(self, text: str, share: float | None) -> None:
+        """Take note."""
+
+    def stop(self) -> None:
+        """Take nothing in any more: what was waited for is there, and what is printed now stays."""
 
 
 class Output:
@@ -67,23 +74,28 @@ class Output:
     @contextmanager
     def progress(self) -> Iterator[Tell]:
         """Give what to call as work goes on; on a terminal a bar on stderr shows it from the first call to the end."""
-        with ExitStack() as stack:
-            if self.json or not sys.stderr.isatty():
-                yield lambda text, share: None
-            else:
-                yield _Bar(stack)
+        tell = Tell() if self.json or not sys.stderr.isatty() else _Bar()
+        try:
+            yield tell
+        finally:
+            tell.stop()
 
 
-class _Bar:
+class _Bar(Tell):
     """A bar on stderr, which is there once there is something to tell."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+    def __init__(self) -> None:
+        self._stopped = False
 
     def __call__(self, text: str, share: float | None) -> None:
-        """Show what is done, and the share of it."""
-        total = None if share is None else 1.0
-        self._bars.update(self._task, description=printable(text), total=total, completed=share or 0.0)
+        if not self._stopped:
+            total = None if share is None else 1.0
+            self._bars.update(self._task, description=printable(text), total=total, completed=share or 0.0)
+
+    def stop(self) -> None:
+        if "_bars" in self.__dict__ and not self._stopped:
+            self._bars.stop()
+        self._stopped = True
 
     @cached_property
     def _bars(self) -> "Progress":
@@ -92,7 +104,8 @@ class _Bar:
 
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
         bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-        return self._stack.enter_context(bars)
+        bars.start()
+        return bars
 
     @cached_property
     def _task(self) -> "TaskID":

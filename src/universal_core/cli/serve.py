@@ -38,9 +38,10 @@ def serve_command(file: str | None, welcome: bool, **values: str | None) -> None
     # Imported here so that the other commands start without the server's imports.
     from universal_core.serve import serve
 
-    config = load_config(file, given_flags(values)).config
+    loaded = load_config(file, given_flags(values))
+    config = loaded.config
     model = config.models.default or next(iter(config.models.preload), "universal/starter")
-    serve(config, lambda url: print(greeting(url, model), flush=True) if welcome else None)
+    serve(loaded, lambda url: print(greeting(url, model), flush=True) if welcome else None)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""The folder of models that the configuration names: a variable of the environment, as sources have no configuration."""
+"""The configured folder of models, as a variable of the environment: sources have no configuration."""
 
 import os
 from pathlib import Path

@@ -183,14 +183,18 @@ class PluginsConfig(Section, frozen=True, kw_only=True):
 class MetricsConfig(Section, frozen=True, kw_only=True):
     """Numbers for Prometheus."""
 
-    enabled: Annotated[bool, Meta(description="Count what happens, and answer GET /metrics.")] = True
+    enabled: Annotated[bool, Meta(description="Count what happens, and answer GET /metrics.", extra=RESTART)] = True
 
 
 class TracingConfig(Section, frozen=True, kw_only=True):
     """Traces for OpenTelemetry; where they go is said by its own variables, OTEL_EXPORTER_OTLP_ENDPOINT above all."""
 
     enabled: Annotated[
-        bool, Meta(description="Send traces, even where OTEL_EXPORTER_OTLP_ENDPOINT is not set; needs the extra otel.")
+        bool,
+        Meta(
+            description="Send traces, even where OTEL_EXPORTER_OTLP_ENDPOINT is not set; needs the extra otel.",
+            extra=RESTART,
+        ),
     ] = False
 
 

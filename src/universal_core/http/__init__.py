@@ -2,6 +2,7 @@
 
 from universal_core.http.body import check, decode, read_bytes, read_json
 from universal_core.http.calls import answer, answer_text, collect, open_call, runtime_of
+from universal_core.http.defaults import explained, fill, reads
 from universal_core.http.errors import error_response
 from universal_core.http.form import Upload, read_form
 from universal_core.http.scope import caller, note, request_id, trace_headers
@@ -24,12 +25,15 @@ __all__ = [
     "data",
     "decode",
     "error_response",
+    "explained",
+    "fill",
     "frames",
     "note",
     "open_call",
     "read_bytes",
     "read_form",
     "read_json",
+    "reads",
     "request_id",
     "runtime_of",
     "trace_headers",

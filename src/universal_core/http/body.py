@@ -10,6 +10,7 @@ from msgspec import inspect
 from starlette.requests import ClientDisconnect, Request
 
 from universal_core.errors import BadRequest, PayloadTooLarge, RequestAborted, UnsupportedMediaType
+from universal_core.http.defaults import with_defaults
 
 Body = TypeVar("Body")
 _FIELD = re.compile(r"unknown field `([^`]*)`")
@@ -17,12 +18,16 @@ _MISSING = re.compile(r"missing required field `([^`]*)`")
 _STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|[^.\[\]]+")
 
 
-async def read_json(request: Request, type: type[Body]) -> Body:
-    """Return the body as ``type``. Raises UnsupportedMediaType, PayloadTooLarge, BadRequest."""
+async def read_json(request: Request, type: type[Body], model: str | None = None) -> Body:
+    """Return the body as ``type``, with the defaults that its model is configured with.
+
+    ``model`` is what requests mean that name none, where that is not the server's default. Raises UnsupportedMediaType,
+    PayloadTooLarge, BadRequest.
+    """
     media = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
         raise UnsupportedMediaType(f"expected Content-Type: application/json, got {media}")
-    return decode(await read_bytes(request), type)
+    return decode(with_defaults(request, await read_bytes(request), type, model), type)
 
 
 async def read_bytes(request: Request) -> bytes:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from universal_core.errors import BadRequest, PayloadTooLarge, RequestAborted, UnsupportedMediaType
 from universal_core.http.body import check, read_json
+from universal_core.http.defaults import fill
 
 Body = TypeVar("Body")
 MOST_FILES = 256
@@ -29,7 +30,7 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 async def read_form(request: Request, type: type[Body]) -> Body:
-    """Return a body of multipart/form-data, or of JSON, as ``type``.
+    """Return a body of multipart/form-data, or of JSON, as ``type``, with the defaults of its model.
 
     A file is an Upload, or any other Struct that has its fields. ``name[]`` is a list, however often it comes, and
     ``name[key]`` an object. Without brackets a field is a list if it comes several times, or can be nothing else.
@@ -56,7 +57,7 @@ async def read_form(request: Request, type: type[Body]) -> Body:
     except ClientDisconnect:
         raise RequestAborted("the client went away while sending the body") from None
     try:
-        return check(await _values(form.multi_items(), type), type)
+        return check(fill(request, await _values(form.multi_items(), type), type), type)
     finally:
         await form.close()
 

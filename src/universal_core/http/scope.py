@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request
@@ -22,9 +23,9 @@ _TRACE = ("traceparent", "tracestate")
 
 
 class RequestScope:
-    """ASGI middleware: gives each request an id, measures it, and logs it when it is over."""
+    """ASGI middleware: gives each request an id, measures it, and logs it when it is over, where ``access`` says so."""
 
-    def __init__(self, app: ASGIApp, access: bool = True, metrics: Metrics | None = None) -> None:
+    def __init__(self, app: ASGIApp, access: Callable[[], bool] = lambda: True, metrics: Metrics | None = None) -> None:
         self._app = app
         self._access = access
         self._metrics = metrics
@@ -67,7 +68,7 @@ class RequestScope:
             status = NOT_ANSWERED if notes.pop("aborted", False) else status
             if self._metrics is not None:
                 self._metrics.request_ended(scope, status)
-            if self._access:
+            if self._access():
                 self._log(scope, status, time.perf_counter() - began, notes)
 
     @staticmethod

@@ -7,6 +7,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from universal_core.errors import UniversalError
+from universal_core.http.defaults import explained
 
 SHAPE = "universal.error_shape"
 
@@ -38,5 +39,6 @@ class ShapedRoute(Route):
 
 def shaped(error: UniversalError, scope: Scope | None) -> Any:
     """Return what is told of an error to a client of this request."""
+    error = explained(error, scope)
     shape: ErrorShape | None = scope.get(SHAPE) if scope else None
     return shape(error, scope) if shape and scope else error.body()

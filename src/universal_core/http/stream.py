@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from universal_core.call import Call
 from universal_core.errors import RequestAborted, UniversalError
+from universal_core.http.defaults import explained
 from universal_core.http.errors import defect, error_response
 from universal_core.http.scope import note, request_id
 from universal_core.messages import Message
@@ -84,7 +85,7 @@ class ByteStream(Response):
                 await error_response(error, scope)(scope, receive, send)
                 return
             note(self._request, error=error.code)
-            if not await self._explain(send, error):
+            if not await self._explain(send, explained(error, scope)):
                 return
         except Exception:
             if self._started:

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.hookspecs import hookimpl
-from universal_core.http import EventStream, answer, collect, frames, open_call, read_json, runtime_of
+from universal_core.http import EventStream, answer, collect, frames, open_call, read_json, reads, runtime_of
 from universal_core.messages import ChatRequest
 from universal_core.openai.chat_answers import ChatChunks, ChatCompletion
 from universal_core.openai.forms import ResponseFormatBody
@@ -102,6 +102,7 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_fields=
             )
 
 
+@reads(ChatBody)
 async def create(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     body = await read_json(request, ChatBody)

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, collect, open_call, read_json
+from universal_core.http import answer, collect, open_call, read_json, reads
 from universal_core.messages import ClassifyRequest, ClassifyResult, ClassifyTokensRequest, ClassifyTokensResult, Span
 from universal_core.openai.embeddings import MOST_INPUTS
 from universal_core.openai.inputs import InputUsage
@@ -148,6 +148,7 @@ def _found(text: str, span: Span) -> Found:
     return Found(span.label, span.score, text[span.start : span.end], span.start, span.end)
 
 
+@reads(ClassifyBody)
 async def create(request: Request) -> Response:
     """Label texts, or find things in them."""
     body = await read_json(request, ClassifyBody)

@@ -11,7 +11,18 @@ from starlette.routing import BaseRoute, Route
 from universal_core.call import Call
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import DONE, EventStream, answer, collect, data, frames, open_call, read_json, runtime_of
+from universal_core.http import (
+    DONE,
+    EventStream,
+    answer,
+    collect,
+    data,
+    frames,
+    open_call,
+    read_json,
+    reads,
+    runtime_of,
+)
 from universal_core.messages import CompletionRequest, Usage
 from universal_core.openai.completion_answers import Completion, CompletionChunks, choices_of, ranked
 from universal_core.openai.generation import GenerationBody, Stamp, UsageBody
@@ -70,6 +81,7 @@ class CompletionBody(GenerationBody, frozen=True, kw_only=True, forbid_unknown_f
             )
 
 
+@reads(CompletionBody)
 async def create(request: Request) -> Response:
     """Continue one prompt or several, whole or as a stream."""
     body = await read_json(request, CompletionBody)

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from universal_core.call import Call
 from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, collect, open_call, read_json
+from universal_core.http import answer, collect, open_call, read_json, reads
 from universal_core.messages import EmbedImageRequest, EmbedRequest, EmbedResult
 from universal_core.openai.image_inputs import InputPart, Source, look
 from universal_core.openai.inputs import Inputs, InputUsage, Token, split
@@ -148,6 +148,7 @@ def _numbers(row: bytes) -> list[float]:
     return values.tolist()
 
 
+@reads(EmbeddingsBody)
 async def create(request: Request) -> Response:
     """Return a vector for each input, in order."""
     body = await read_json(request, EmbeddingsBody)

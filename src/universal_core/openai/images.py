@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.gallery import Gallery
 from universal_core.hookspecs import hookimpl
-from universal_core.http import EventStream, answer, collect, frames, open_call, read_form, read_json, runtime_of
+from universal_core.http import EventStream, answer, collect, frames, open_call, read_form, read_json, reads, runtime_of
 from universal_core.messages import ImageRequest
 from universal_core.openai.image_answers import ImageEvents, Shelf, whole_answer
 from universal_core.openai.image_bodies import EditBody, GenerationBody, ImageBody, VariationBody
@@ -33,18 +33,22 @@ class ImageRoutes:
 
     def __init__(self, runtime: Runtime) -> None:
         self._gallery = Gallery(runtime.config.images)
+        runtime.watch(lambda config: self._gallery.configure(config.images))
 
+    @reads(GenerationBody)
     async def generate(self, request: Request) -> Response:
         """Make pictures of what a prompt describes."""
         body = await read_json(request, GenerationBody)
         return await self._create(request, body, "generate_image", body.to_request())
 
+    @reads(EditBody)
     async def edit(self, request: Request) -> Response:
         """Change pictures as a prompt says."""
         body = await read_form(request, EditBody)
         complete = partial(body.complete, runtime_of(request).config.media)
         return await self._create(request, body, "edit_image", body.to_request(), complete)
 
+    @reads(VariationBody)
     async def vary(self, request: Request) -> Response:
         """Make pictures that are like another one."""
         body = await read_form(request, VariationBody)

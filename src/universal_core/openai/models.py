@@ -1,9 +1,7 @@
 """GET /v1/models and /v1/models/{id}, POST /v1/models/load and /v1/models/unload."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Iterable
-from typing import Literal
 
 import msgspec
 from starlette.requests import Request
@@ -11,15 +9,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from universal_core.adapters import all_adapted, find_adapted
-from universal_core.config import ModelConfig
 from universal_core.entry import Entry, Plan
-from universal_core.errors import ModelNotFound, UniversalError
+from universal_core.errors import ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
-from universal_core.models import Claim, ModelInfo
+from universal_core.openai.model_objects import ModelList, ModelObject, describe
 from universal_core.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = 0.25
 
@@ -37,28 +32,6 @@ class LoadBody(ModelBody, frozen=True, kw_only=True, forbid_unknown_fields=True)
     task: str | None = None
 
 
-class ModelObject(msgspec.Struct, kw_only=True):
-    """A model as OpenAI lists it, and what is known of it here."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int = 0
-    owned_by: str = "universal"
-    state: str
-    tasks: tuple[str, ...] = ()
-    backend: str | None = None
-    size_bytes: int = 0
-    parent: str | msgspec.UnsetType = msgspec.UNSET
-    """Of an adapter, the model that it stands over."""
-
-
-class ModelList(msgspec.Struct):
-    """OpenAI's list of models."""
-
-    data: list[ModelObject]
-    object: Literal["list"] = "list"
-
-
 class Progress(msgspec.Struct, omit_defaults=True):
     """How far a load is."""
 
@@ -66,40 +39,6 @@ class Progress(msgspec.Struct, omit_defaults=True):
     status: str
     stage: str
     fraction: float | None = None
-
-
-def _object(
-    runtime: Runtime, name: str, info: ModelInfo | None, entry: ModelConfig | None, base: str | None = None
-) -> ModelObject:
-    loaded = [item for item in list(runtime.pool.entries.values()) if item.plan.name == (base or name)]
-    found = ModelObject(id=name, parent=base or msgspec.UNSET, state=loaded[0].state if loaded else _state(info, entry))
-    if info is not None:
-        owner = info.ref.name.rpartition("/")[0]
-        found.owned_by = owner if owner and not info.ref.is_path else "local" if info.ref.is_path else "universal"
-        found.created, found.size_bytes = info.created, info.size_of("*")
-        claims = _claims(runtime, info, entry) if not loaded else []
-        if claims:
-            found.backend = claims[0].backend
-            found.tasks = tuple(dict.fromkeys(task for claim in claims for task in claim.tasks))
-    if loaded:
-        found.backend = loaded[0].plan.claim.backend
-        found.tasks = tuple(dict.fromkeys(task for item in loaded for task in item.plan.claim.tasks))
-    return found
-
-
-def _claims(runtime: Runtime, info: ModelInfo, entry: ModelConfig | None) -> list[Claim]:
-    """Return every claim to a model in a list; a refusal is for those who ask for the model itself."""
-    try:
-        return runtime.router.claims(info, entry)
-    except UniversalError as error:
-        log.debug("%s is listed without its tasks: %s", info.id, error.message)
-        return []
-
-
-def _state(info: ModelInfo | None, entry: ModelConfig | None) -> str:
-    if entry is not None:
-        return "configured"
-    return "remote" if info is not None and info.path is None else "cached"
 
 
 async def list_models(request: Request) -> Response:
@@ -110,7 +49,7 @@ async def list_models(request: Request) -> Response:
         known = runtime.known_models()
         adapted = {name: found.base for name, found in all_adapted(runtime.config).items() if found.base in known}
         return [
-            _object(runtime, name, *known[adapted.get(name, name)], adapted.get(name))
+            describe(runtime, name, *known[adapted.get(name, name)], adapted.get(name))
             for name in sorted(known.keys() | adapted.keys())
         ]
 
@@ -122,9 +61,13 @@ async def get_model(request: Request) -> Response:
     runtime, name = runtime_of(request), request.path_params["model"]
 
     def find() -> ModelObject:
+        info, entry = runtime.known_models().get(name, (None, None))
+        if info is not None and find_adapted(runtime.config, name) is None:
+            # Of what is here the hub is not asked, however little of it is.
+            return describe(runtime, name, info, entry)
         found = runtime.router.find(name)
         entry = runtime.config.model.get(found.base or name)
-        return _object(runtime, found.name, found.info, entry, found.base)
+        return describe(runtime, found.name, found.info, entry, found.base)
 
     return answer(await asyncio.to_thread(find))
 
@@ -138,7 +81,8 @@ async def load_model(request: Request) -> Response:
     if body.stream:
         return EventStream(request, _progress(runtime, plan))
     entry = await until_disconnect(request, runtime.pool.load(plan))
-    return answer(_object(runtime, plan.name, entry.info, None, plan.base.name if plan.base else None))
+    base = plan.base.name if plan.base else None
+    return answer(await asyncio.to_thread(describe, runtime, plan.name, entry.info, None, base))
 
 
 async def _progress(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, collect, open_call, read_json
+from universal_core.http import answer, collect, open_call, read_json, reads
 from universal_core.messages import RerankRequest, RerankResult
 from universal_core.openai.generation import Stamp
 from universal_core.openai.inputs import InputUsage
@@ -80,6 +80,7 @@ class Ranking(msgspec.Struct, kw_only=True):
         return cls(id=stamp.id, model=stamp.model, results=ranked, usage=usage)
 
 
+@reads(RerankBody)
 async def create(request: Request) -> Response:
     """Sort documents by how well they answer a query."""
     body = await read_json(request, RerankBody)

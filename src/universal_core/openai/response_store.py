@@ -53,8 +53,12 @@ class ResponseStore:
 
     def __init__(self, runtime: Runtime) -> None:
         self._archive = Archive(runtime.config.responses)
-        self._keeps = runtime.config.responses.store
-        self._limit = runtime.config.server.max_body_bytes
+        self._runtime = runtime
+        runtime.watch(lambda config: self._archive.configure(config.responses))
+
+    @property
+    def _keeps(self) -> bool:
+        return self._runtime.config.responses.store
 
     def stores(self, body: ResponsesBody) -> bool:
         """Return whether a response is to be kept. Raises UnsupportedField where it is and cannot be."""
@@ -110,7 +114,7 @@ class ResponseStore:
                 f"{param}: this server keeps no responses (responses.store); send the whole input", param=param
             )
         try:
-            items = await asyncio.to_thread(self._archive.conversation, id, self._limit)
+            items = await asyncio.to_thread(self._archive.conversation, id, self._runtime.config.server.max_body_bytes)
         except Missing as gap:
             where = "" if gap.id == id else f", from which {id} goes on"
             raise PreviousResponseNotFound(

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest, UnsupportedField
 from universal_core.hookspecs import hookimpl
-from universal_core.http import EventStream, answer, check, collect, frames, open_call, read_json, runtime_of
+from universal_core.http import EventStream, answer, check, collect, frames, open_call, read_json, reads, runtime_of
 from universal_core.messages import TokenizeResult
 from universal_core.openai.naming import naming, naming_pieces
 from universal_core.openai.response_answers import ResponseBody
@@ -62,6 +62,7 @@ class ResponseRoutes:
     def __init__(self, runtime: Runtime) -> None:
         self._store = ResponseStore(runtime)
 
+    @reads(ResponsesBody)
     async def create(self, request: Request) -> Response:
         """Answer, whole or as a stream."""
         body = await read_json(request, ResponsesBody)
@@ -90,6 +91,7 @@ class ResponseRoutes:
         await keep()
         return answer(response, [call])
 
+    @reads(ResponsesBody)
     async def count(self, request: Request) -> Response:
         """Return how many tokens the input of a response would have."""
         body = await read_json(request, ResponsesBody)

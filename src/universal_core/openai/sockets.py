@@ -8,6 +8,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from universal_core.errors import UniversalError
+from universal_core.http import explained
 
 REFUSED = 4000
 """What is added to an error's HTTP status to make the code that a connection is closed with."""
@@ -52,7 +53,8 @@ async def serve(websocket: WebSocket, work: Awaitable[None]) -> None:
         await work
     except WebSocketDisconnect:
         return
-    except UniversalError as error:
+    except UniversalError as found:
+        error = explained(found, websocket.scope)
         await send_event(websocket, ErrorEvent.of(error))
         reason = error.message.encode()[:_LONGEST_REASON].decode(errors="ignore")
         await websocket.close(REFUSED + error.status, reason)

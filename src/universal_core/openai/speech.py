@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from universal_core.call import Call
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import ByteStream, EventStream, data, frames, open_call, read_json, runtime_of
+from universal_core.http import ByteStream, EventStream, data, frames, open_call, read_json, reads, runtime_of
 from universal_core.messages import AudioChunk, AudioFormat, Message, SpeakRequest, Spoken, Usage
 from universal_core.runtime import Runtime
 
@@ -182,9 +182,10 @@ async def _recording(call: Call) -> AsyncGenerator[bytes]:
             yield write_bytes(batch)
 
 
+@reads(SpeechBody)
 async def create(request: Request) -> Response:
     """Speak a text, as a recording or as events, sent as it is made."""
-    body = await read_json(request, SpeechBody)
+    body = await read_json(request, SpeechBody, DEFAULT_MODEL)
     call = await open_call(request, body.model or DEFAULT_MODEL, "speak", body.to_request())
     if body.shape == "bytes":
         return ByteStream(request, _recording(call), MEDIA_TYPES[body.format], call.timings)

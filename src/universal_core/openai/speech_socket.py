@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from universal_core.call import Call
 from universal_core.errors import QueueFull, UniversalError
 from universal_core.hookspecs import hookimpl
-from universal_core.http import caller, decode, request_id, runtime_of, trace_headers
+from universal_core.http import caller, decode, fill, reads, request_id, runtime_of, trace_headers
 from universal_core.messages import AudioChunk, AudioFormat, SpeakRequest, Spoken
 from universal_core.openai.sockets import ErrorEvent, serve, until_one_ends
 from universal_core.openai.speech import DEFAULT_MODEL, MOST_CHARACTERS, PCM_RATE, DoneEvent, Seed, Speed, check_length
@@ -37,7 +37,7 @@ class SpeechQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @classmethod
     def of(cls, websocket: WebSocket) -> "SpeechQuery":
         """Read the query. Raises BadRequest."""
-        query: dict[str, str | int] = dict(websocket.query_params)
+        query = fill(websocket, websocket.query_params, cls, DEFAULT_MODEL)
         for name in ("sample_rate", "seed"):
             text = str(query.get(name, ""))
             if text.removeprefix("-").isdecimal():
@@ -189,6 +189,7 @@ class SpeechSession:
         await self._websocket.send_text(msgspec.json.encode(event).decode())
 
 
+@reads(SpeechQuery)
 async def stream(websocket: WebSocket) -> None:
     """Serve a connection."""
 

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, collect, open_call, read_json, runtime_of
+from universal_core.http import answer, collect, open_call, read_json, reads, runtime_of
 from universal_core.messages import DetokenizeRequest, DetokenizeResult, TokenizeRequest, TokenizeResult
 from universal_core.openai.inputs import Token
 from universal_core.openai.tools import ToolBody, tools_of
@@ -95,6 +95,7 @@ class Detokenized(msgspec.Struct):
     model: str
 
 
+@reads(TokenizeBody)
 async def tokenize(request: Request) -> Response:
     """Return the tokens of a text or of a conversation."""
     body = await read_json(request, TokenizeBody)
@@ -106,6 +107,7 @@ async def tokenize(request: Request) -> Response:
     return answer(Tokens(result.tokens, len(result.tokens), call.plan.name, pieces), [call])
 
 
+@reads(DetokenizeBody)
 async def detokenize(request: Request) -> Response:
     """Return the text of tokens."""
     body = await read_json(request, DetokenizeBody)

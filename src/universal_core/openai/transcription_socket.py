@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 from universal_core.call import Call
 from universal_core.errors import BadRequest, InternalError, UniversalError
 from universal_core.hookspecs import hookimpl
-from universal_core.http import caller, check, decode, request_id, runtime_of, trace_headers
+from universal_core.http import caller, check, decode, fill, reads, request_id, runtime_of, trace_headers
 from universal_core.messages import ListenRequest, ListenResult, Segment
 from universal_core.openai.languages import language_code
 from universal_core.openai.sockets import ErrorEvent, send_event, serve, until_one_ends
@@ -134,7 +134,7 @@ class Listening:
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         self._runtime = runtime_of(websocket)
-        self._query = check(dict(websocket.query_params), ListenQuery)
+        self._query = check(fill(websocket, websocket.query_params, ListenQuery), ListenQuery)
         self._recording = Recording(self._query.sample_rate)
         self._heard = asyncio.Event()
 
@@ -201,6 +201,7 @@ class Listening:
         await send_event(self._websocket, event)
 
 
+@reads(ListenQuery)
 async def stream(websocket: WebSocket) -> None:
     """Serve a connection."""
 

@@ -22,6 +22,7 @@ from universal_core.http import (
     frames,
     open_call,
     read_form,
+    reads,
     runtime_of,
 )
 from universal_core.media import read_media
@@ -179,11 +180,13 @@ class Deltas:
         return data(DoneEvent(self._text, TokenUsage.of(self._usage) if self._usage else None))
 
 
+@reads(TranscriptionBody)
 async def transcribe(request: Request) -> Response:
     """Write down what is said in a recording."""
     return await _create(request, await read_form(request, TranscriptionBody), "transcribe")
 
 
+@reads(TranslationBody)
 async def translate(request: Request) -> Response:
     """Write down in English what is said in a recording."""
     return await _create(request, await read_form(request, TranslationBody), "translate")

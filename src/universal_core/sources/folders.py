@@ -8,12 +8,12 @@ from universal_core.config import models_folder
 from universal_core.errors import Forbidden
 from universal_core.hookspecs import hookimpl
 from universal_core.models import ModelInfo, ModelRef
-from universal_core.sources.local import describe, is_model
+from universal_core.sources.local import FILES, describe, is_model
 
 DEPTH = 3
 """How many folders deep a model is looked for."""
 
-_SOURCE = "models.dir:"
+_SOURCE = "models.dir"
 _LATER_PART = re.compile(r"-(?!0*1-)\d{5}-of-\d{5}$")
 
 
@@ -47,10 +47,10 @@ def find_model(ref: ModelRef) -> ModelInfo | None:
 
 
 @hookimpl
-def delete_model(ref: ModelRef, files: tuple[str, ...]) -> int | None:
+def delete_model(ref: ModelRef, files: tuple[str, ...]) -> None:
     """Refuse to delete what is in the folder: whoever put it there keeps it."""
     if find_model(ref) is None:
-        return None
+        return
     raise Forbidden(
         f"{ref.name} is in the folder models.dir, and only what was downloaded into the HuggingFace cache is deleted "
         "here: remove its files from that folder yourself",
@@ -65,7 +65,7 @@ def _places(root: Path, name: str) -> Iterator[Path]:
         path = root.joinpath(*parts)
         # A part with a drive letter would lead elsewhere.
         if path.is_relative_to(root):
-            yield from (path, path.with_name(f"{path.name}.gguf"), path.with_name(f"{path.name}.safetensors"))
+            yield from (path, *(path.with_name(path.name + ending) for ending in FILES))
 
 
 def _models_in(folder: Path, depth: int) -> Iterator[Path]:
@@ -77,5 +77,5 @@ def _models_in(folder: Path, depth: int) -> Iterator[Path]:
             yield path
         elif path.is_dir() and depth > 1:
             yield from _models_in(path, depth - 1)
-        elif path.suffix == ".gguf" and path.is_file() and not _LATER_PART.search(path.stem):
+        elif path.suffix in FILES and path.is_file() and not _LATER_PART.search(path.stem):
             yield path

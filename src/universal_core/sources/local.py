@@ -11,6 +11,9 @@ from universal_core.sources.ollama import describe_manifest
 MARKS = ("config.json", "model_index.json", "modules.json", "*.gguf", "*.safetensors")
 """A folder with one of these is a model."""
 
+FILES = (".gguf", ".safetensors")
+"""A file that ends so is a model."""
+
 _GGUF = b"GGUF"
 
 
@@ -31,10 +34,10 @@ def find_model(ref: ModelRef) -> ModelInfo | None:
 
 
 @hookimpl
-def delete_model(ref: ModelRef, files: tuple[str, ...]) -> int | None:
+def delete_model(ref: ModelRef, files: tuple[str, ...]) -> None:
     """Refuse to delete what is named by a path: it is no download, but somebody's own."""
     if find_model(ref) is None:
-        return None
+        return
     raise Forbidden(
         f"{ref.name} is a path, and only what was downloaded into the HuggingFace cache is deleted here: "
         "remove the files yourself",
@@ -49,7 +52,7 @@ def describe(path: Path, *, id: str, ref: ModelRef, source: str) -> ModelInfo | 
         return describe_folder(path.resolve(), id=id, ref=ref, source=f"{source} folder") if found else None
     if not path.is_file():
         return None
-    if path.suffix in (".gguf", ".safetensors") or _is_gguf(path):
+    if path.suffix in FILES or _is_gguf(path):
         return _describe_file(path.resolve(), id=id, ref=ref, source=f"{source} file")
     return describe_manifest(path.resolve(), id=id, ref=ref)
 
@@ -69,7 +72,7 @@ def _is_gguf(path: Path) -> bool:
 def _describe_file(path: Path, *, id: str, ref: ModelRef, source: str) -> ModelInfo:
     status = path.stat()
     # Backends tell GGUF files by their names, and Ollama's have no ending.
-    name = path.name if path.suffix in (".gguf", ".safetensors") else f"{path.name}.gguf"
+    name = path.name if path.suffix in FILES else f"{path.name}.gguf"
     return ModelInfo(
         id=id,
         ref=ref,

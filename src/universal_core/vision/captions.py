@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, read_form
+from universal_core.http import answer, read_form, reads
 from universal_core.messages import (
     AnswerQuestionRequest,
     AnswerQuestionResult,
@@ -72,6 +72,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: UsageBody | None
 
 
+@reads(CaptionBody)
 async def caption(request: Request) -> Response:
     """Describe a picture."""
     result, call = await look(request, await read_form(request, CaptionBody), "caption", CaptionResult)
@@ -79,6 +80,7 @@ async def caption(request: Request) -> Response:
     return answer(Caption(caption=result.caption, parsed=result.parsed, model=call.plan.name, usage=usage), [call])
 
 
+@reads(QuestionBody)
 async def answer_question(request: Request) -> Response:
     """Answer a question about a picture."""
     result, call = await look(request, await read_form(request, QuestionBody), "answer_question", AnswerQuestionResult)

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from universal_core.errors import BadRequest
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, read_form
+from universal_core.http import answer, read_form, reads
 from universal_core.messages import EmbedImageRequest, EmbedResult
 from universal_core.openai import MOST_INPUTS, Embeddings, Positive, Source, look, sources_of
 from universal_core.runtime import Runtime
@@ -46,6 +46,7 @@ class EmbeddingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         )
 
 
+@reads(EmbeddingsBody)
 async def create(request: Request) -> Response:
     """Return a vector for each picture and each text, in order."""
     body = await read_form(request, EmbeddingsBody)

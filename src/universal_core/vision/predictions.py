@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, read_form
+from universal_core.http import answer, read_form, reads
 from universal_core.messages import ClassifyImageRequest, MatchLabelsRequest, PredictionsResult
 from universal_core.openai import Labels, Positive, Predictions, given, labels_of, look, template_of
 from universal_core.runtime import Runtime
@@ -37,12 +37,14 @@ class ClipBody(ImagesBody, frozen=True, kw_only=True, forbid_unknown_fields=True
         return MatchLabelsRequest(images=tuple(images), labels=labels, hypothesis_template=template)
 
 
+@reads(ClassifyBody)
 async def classify(request: Request) -> Response:
     """Say which of the model's labels fit pictures best."""
     result, call = await look(request, await read_form(request, ClassifyBody), "classify_image", PredictionsResult)
     return answer(Predictions.of(call.plan.name, result.images, result.usage.prompt_tokens), [call])
 
 
+@reads(ClipBody)
 async def clip(request: Request) -> Response:
     """Say how well the request's labels fit pictures."""
     result, call = await look(request, await read_form(request, ClipBody), "match_labels", PredictionsResult)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from universal_core.hookspecs import hookimpl
-from universal_core.http import answer, read_form
+from universal_core.http import answer, read_form, reads
 from universal_core.messages import (
     Detection,
     DetectRequest,
@@ -114,6 +114,7 @@ class Regions(msgspec.Struct, frozen=True, kw_only=True):
         return cls(data=data, model=model, usage=InputUsage.of(usage.prompt_tokens))
 
 
+@reads(DetectBody)
 async def detect(request: Request) -> Response:
     """Find things in pictures."""
     result, call = await look(request, await read_form(request, DetectBody), "detect", DetectResult)
@@ -125,6 +126,7 @@ async def detect(request: Request) -> Response:
     return answer(Regions.of(call.plan.name, result.usage, data), [call])
 
 
+@reads(SegmentBody)
 async def segment(request: Request) -> Response:
     """Say of every pixel what it belongs to."""
     result, call = await look(request, await read_form(request, SegmentBody), "segment", SegmentResult)
@@ -132,6 +134,7 @@ async def segment(request: Request) -> Response:
     return answer(Regions.of(call.plan.name, result.usage, data), [call])
 
 
+@reads(DepthBody)
 async def measure(request: Request) -> Response:
     """Say how far away each pixel is."""
     result, call = await look(request, await read_form(request, DepthBody), "estimate_depth", EstimateDepthResult)

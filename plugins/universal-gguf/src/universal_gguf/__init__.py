@@ -1,13 +1,16 @@
 """GGUF models through llama.cpp, as a plugin of Universal Runtime."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from universal_core import Backend, Claim, ModelInfo, hookimpl
-from universal_gguf import claims
+from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, Progress, hookimpl
+from universal_gguf import claims, estimate
 
 API_VERSION = 1
 
-__all__ = ["API_VERSION", "claim_model", "register_backends"]
+__all__ = ["API_VERSION", "claim_model", "estimate_memory", "load_model", "register_backends"]
+
+_OURS = (claims.GENERATION.name, claims.POOLED.name)
 
 
 @hookimpl
@@ -20,3 +23,21 @@ def register_backends() -> Iterable[Backend]:
 def claim_model(info: ModelInfo) -> Claim | None:
     """Return an offer for a GGUF model, from whichever backend runs it."""
     return claims.claim_gguf(info)
+
+
+@hookimpl
+def estimate_memory(info: ModelInfo, claim: Claim, options: Any, device: str) -> MemoryEstimate | None:
+    """Return what a GGUF model takes with these options."""
+    return estimate.estimate(info, claim, options, device) if claim.backend in _OURS else None
+
+
+@hookimpl
+def load_model(
+    info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]
+) -> Any | None:
+    """Return a model that writes, with no larger a cache than there was room made for."""
+    if claim.backend != claims.GENERATION.name:
+        return None
+    from universal_gguf.generation.model import GenerationModel
+
+    return GenerationModel(info, options, report, cache_bytes=claim.memory.cache)

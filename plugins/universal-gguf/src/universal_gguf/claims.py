@@ -5,12 +5,11 @@ from typing import Any
 
 import msgspec
 
-from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, LoadFailed, MemoryEstimate, ModelInfo
-from universal_gguf.architectures import ENCODERS, kind_by_tag, kind_of
-from universal_gguf.context import Context, bytes_per_token, cells_for, choose_context, context_for
+from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, LoadFailed, ModelInfo
+from universal_gguf.architectures import kind_by_tag, kind_of
 from universal_gguf.header import Header, read_header
 from universal_gguf.options import PRELOAD, GenerationOptions, PooledOptions
-from universal_gguf.quantization import Choice, choose, path_of
+from universal_gguf.quantization import Choice, choose, path_of, variants_of
 
 GENERATION = Backend(
     name="gguf",
@@ -19,6 +18,8 @@ GENERATION = Backend(
     options=GenerationOptions,
     preload=PRELOAD,
     engine="llama.cpp",
+    # llama.cpp shares the layers out by what each has free.
+    spread={"device": "cuda", "split_mode": "layer"},
 )
 POOLED = Backend(
     name="gguf-embeddings",
@@ -33,9 +34,6 @@ GENERATION_FIELDS = (*SAMPLING_FIELDS, *CHAT_FIELDS, "adapter", "echo", "suffix"
 POOLED_FIELDS = ("dimensions", "normalize")
 POOLED_SLOTS = 64
 RANK = 80
-
-_LIBRARIES = 128 * 2**20
-_UNKNOWN_SHARE = 0.25
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +53,13 @@ def claim_gguf(info: ModelInfo) -> Claim | None:
     choice = choose(info)
     if choice is None:
         return None
-    header = None
     try:
         header = read_header(path_of(info, choice.first)) if info.path is not None else None
         facts = _from_header(info, choice, header) if header else _from_hub(info, choice)
     except LoadFailed as error:
         # Claimed all the same: whoever loads it is told what is wrong, and listing models goes on.
         facts = Facts(kind="generate", words=f"its header is unreadable, so that loading will fail ({error.message})")
-    return _claim(info, choice, facts, header) if facts else None
+    return _claim(info, choice, facts) if facts else None
 
 
 def _from_header(info: ModelInfo, choice: Choice, header: Header) -> Facts | None:
@@ -98,7 +95,7 @@ def _from_hub(info: ModelInfo, choice: Choice) -> Facts | None:
     return Facts(kind=kind, words=words, sees=choice.projector is not None and kind == "generate")
 
 
-def _claim(info: ModelInfo, choice: Choice, facts: Facts, header: Header | None) -> Claim:
+def _claim(info: ModelInfo, choice: Choice, facts: Facts) -> Claim:
     backend, tasks, fields, slots = _offer(facts)
     projector = choice.projector if backend is GENERATION else None
     files = (*choice.files, *((projector,) if projector else ()))
@@ -107,10 +104,10 @@ def _claim(info: ModelInfo, choice: Choice, facts: Facts, header: Header | None)
         tasks=tasks,
         rank=RANK,
         reason=_reason(choice, facts, projector),
-        memory=estimate(info, choice, header, backend),
         slots=slots,
         fields=fields,
         files=tuple(glob.escape(name) for name in files),
+        variants=variants_of(info),
     )
 
 
@@ -130,32 +127,3 @@ def _reason(choice: Choice, facts: Facts, projector: str | None) -> str:
         f"{choice.first}{parts}{beside} is a GGUF file ({choice.quantization or 'quantization not named'}), "
         f"{facts.words}; llama.cpp runs it as it is, and nothing else here does{others}"
     )
-
-
-def estimate(info: ModelInfo, choice: Choice, header: Header | None, backend: Backend) -> MemoryEstimate:
-    """Return the bytes of the files, and of what running them takes beside them.
-
-    That is the cache of the context that would be chosen by default, at its bytes per token, which an encoder has
-    not; what one step computes, for a writer the scores, batch x vocabulary x 4; and 128 MiB for the libraries. Of a
-    file that is not here yet, a quarter of its size stands for all of that.
-    """
-    weights = choice.size + (choice.projector_size if backend is GENERATION else 0)
-    if header is None:
-        return MemoryEstimate(weights=weights, working=int(choice.size * _UNKNOWN_SHARE) + _LIBRARIES)
-    if backend is POOLED:
-        inner = 8 * header.embedding_length + 2 * header.number("feed_forward_length")
-        cells = 0 if header.architecture in ENCODERS else _default_context(info, header, choice).size
-        step = PooledOptions().n_batch * inner * 4
-    else:
-        context = _default_context(info, header, choice)
-        cells = cells_for(context.size, context.maximum, slots=GenerationOptions().slots)
-        step = GenerationOptions().n_batch * header.vocabulary_size * 4
-    return MemoryEstimate(weights=weights, working=int(cells * bytes_per_token(header)) + step + _LIBRARIES)
-
-
-def _default_context(info: ModelInfo, header: Header, choice: Choice) -> Context:
-    try:
-        return context_for(info, header, file_size=choice.size)
-    except LoadFailed:
-        # The user's own table cannot be read, which loading will say.
-        return choose_context(asked=None, trained=header.context_length)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from universal_core import LoadFailed, ModelInfo, available_memory
+from universal_core import LoadFailed, ModelInfo, available_memory, total_memory
 from universal_gguf.build import has_accelerator
 from universal_gguf.header import Header
+from universal_gguf.options import GenerationOptions
 
 FALLBACK = 2048
 LEAST = 512
@@ -19,6 +20,9 @@ MEMORY_SHARE = 0.8
 
 OVERHEAD = 1.2
 """What a token takes beside its keys and values (masks, scores, padding), as a factor."""
+
+KEPT = 8192
+"""The context below which other models have to go, rather than that it gets smaller to fit beside them."""
 
 SLOT_TOKENS = 2048
 """What a slot usually needs of the cache, in tokens."""
@@ -126,17 +130,48 @@ def context_for(
     cache_type_k: str = "f16",
     cache_type_v: str = "f16",
     defaults: str | None = None,
+    available: int | None = None,
+    maximum: int | None = None,
 ) -> Context:
     """Return the context's size for a model on this machine as it is now.
 
-    ``file_size`` is that of all its parts and ``defaults`` the option context_defaults. Raises LoadFailed for a
-    file of defaults that cannot be used.
+    ``file_size`` is that of all its parts and ``defaults`` the option context_defaults. ``available`` are bytes, where
+    others count than those that are free, and ``maximum`` are tokens, where it is known already for how many there is
+    room. Raises LoadFailed for a file of defaults that cannot be used.
     """
-    maximum = memory_maximum(free_memory(device), file_size, bytes_per_token(header, cache_type_k, cache_type_v))
+    if maximum is None:
+        room = free_memory(device) if available is None else available
+        maximum = memory_maximum(room, file_size, bytes_per_token(header, cache_type_k, cache_type_v))
     names = names_of(info, header)
     return choose_context(
         asked=asked, trained=header.context_length, names=names, tables=tables(defaults), maximum=maximum
     )
+
+
+def planned_context(info: ModelInfo, header: Header, options: GenerationOptions, file_size: int) -> Context:
+    """Return the context that a model will be loaded with: one for which there is room beside the models that are here.
+
+    Where that would be a small one, it is what there is room for without them. Raises LoadFailed as context_for does.
+    """
+
+    def planned(available: int | None) -> Context:
+        return context_for(
+            info,
+            header,
+            asked=options.n_ctx,
+            file_size=file_size,
+            device=options.device,
+            cache_type_k=options.cache_type_k,
+            cache_type_v=options.cache_type_v,
+            defaults=options.context_defaults,
+            available=available,
+        )
+
+    beside = planned(None)
+    if beside.warning is None or beside.size >= KEPT:
+        return beside
+    alone = planned(total_memory(options.device if has_accelerator() else "cpu"))
+    return alone if alone.size <= KEPT else msgspec.structs.replace(alone, size=KEPT, maximum=KEPT)
 
 
 def free_memory(device: str) -> int:

@@ -27,6 +27,8 @@ _CACHE_BYTES = {
     "q4_0": 18 / 32,
     "iq4_nl": 18 / 32,
 }
+_MOST_LAYERS = 4096
+
 CACHE_TYPES = tuple(_CACHE_BYTES)
 """Number formats that a cache of keys and values may have."""
 
@@ -128,20 +130,26 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.is_projector and self.metadata.get("clip.has_audio_encoder") is True
 
     def cache_bytes_per_token(self, type_k: str = "f16", type_v: str = "f16") -> float:
-        """Return the bytes that the keys and values of one token take in all layers, 0 where that is not known.
+        """Return the bytes that the keys and values of one token take in all layers, 0 where that is not known."""
+        return sum(self.layer_cache_bytes(type_k, type_v))
 
-        The sum over layers of ``key-value heads x (key length x bytes of a key number + value length x bytes of a
-        value number)``. Too much for models with latent attention (deepseek2), which keep no values, for those
-        whose layers share keys and values, and for recurrent layers that do not say that they have no heads.
+    def layer_cache_bytes(self, type_k: str = "f16", type_v: str = "f16") -> tuple[float, ...]:
+        """Return the bytes that the keys and values of one token take in each layer, nothing where that is not known.
+
+        ``key-value heads x (key length x bytes of a key number + value length x bytes of a value number)``; latent
+        attention keeps no values. Too much for models whose layers share keys and values, and for recurrent layers
+        that do not say that they have no heads.
         """
         heads = self.numbers("attention.head_count")
         shared = self.numbers("attention.head_count_kv") or heads
         widest = max(heads, default=0)
         size = self.embedding_length // widest if widest else 0
         key = self.number("attention.key_length") or size
-        value = self.number("attention.value_length") or size
-        total = sum(shared) if len(shared) > 1 else sum(shared) * self.block_count
-        return total * (key * _CACHE_BYTES[type_k] + value * _CACHE_BYTES[type_v])
+        value = 0 if self.number("attention.key_length_mla") else self.number("attention.value_length") or size
+        each = key * _CACHE_BYTES[type_k] + value * _CACHE_BYTES[type_v]
+        # Of a number of layers that no model has, the file is broken.
+        layers = shared if len(shared) > 1 else shared * min(self.block_count, _MOST_LAYERS)
+        return tuple(count * each for count in layers)
 
 
 def read_header(path: str | Path) -> Header:

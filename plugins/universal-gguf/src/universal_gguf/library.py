@@ -10,7 +10,7 @@ from typing import Any
 import llama_cpp
 
 from universal_core import LoadFailed, Progress
-from universal_gguf import log
+from universal_gguf import log, mapped
 from universal_gguf.context import bytes_per_token
 from universal_gguf.devices import devices
 from universal_gguf.header import Header
@@ -153,6 +153,7 @@ def _load(
         if fraction >= min(reported + _REPORTED_STEP, 1):
             reported = fraction
             report(Progress("loading", fraction))
+            mapped.forget(files)
         return True
 
     parameters.progress_callback = callback = llama_cpp.llama_progress_callback(tell)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from universal_core import ModelInfo, ModelNotFound
+from universal_core import ModelInfo, ModelNotFound, Variant
 from universal_gguf.names import canonical, is_draft, is_gguf, is_other, is_projector, part_of, quantization_of, subject
 
 PREFERENCE = ("Q4_K_M", "Q4_K", "Q5_K_M", "Q5_K", "Q8_0", "Q6_K", "Q4_K_S", "Q5_K_S", "Q3_K_M", "Q2_K", "F16")
@@ -75,6 +75,12 @@ def choose(info: ModelInfo) -> Choice | None:
     )
 
 
+def variants_of(info: ModelInfo) -> tuple[Variant, ...]:
+    """Return all models that are there with all of their parts, each under the name that ``choose`` knows it by."""
+    models = _models(files_of(info))
+    return tuple(Variant(model.label, model.parts) for model in models if not model.missing)
+
+
 def variant_of(info: ModelInfo) -> str | None:
     """Return the variant that was asked for; what follows a colon in the name of a folder or a file is none."""
     if info.path is not None and Path(info.path).name == Path(info.ref.text.strip()).name:
@@ -84,8 +90,7 @@ def variant_of(info: ModelInfo) -> str | None:
 
 def path_of(info: ModelInfo, name: str) -> Path:
     """Return where a file of a choice is on this machine."""
-    path = Path(info.path or "")
-    return (path.parent if path.is_file() else path) / name
+    return info.place_of(name)
 
 
 def files_of(info: ModelInfo) -> dict[str, int]:

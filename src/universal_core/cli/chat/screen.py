@@ -16,11 +16,6 @@ class Screen:
         self._thinking = False
         self._last = "\n"
 
-    @property
-    def began(self) -> bool:
-        """Whether something was written."""
-        return self._thinking or self._last != "\n"
-
     def write(self, piece: Piece) -> None:
         """Write some text, without what could move the cursor."""
         text = printable(piece.text)

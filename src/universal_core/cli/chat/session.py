@@ -1,6 +1,6 @@
 """A chat in the terminal: questions are read, answers shown, and lines that begin with a slash obeyed."""
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from universal_core.cli.chat.attachments import Part, read_part, take_files
@@ -42,20 +42,13 @@ class Session:
     def show(self, content: Content) -> None:
         """Ask, and write the answer as it comes. Raises CommandError; Ctrl-C closes the connection."""
         screen = Screen(self.output)
-        with ExitStack() as waiting:
-            tell = waiting.enter_context(self.output.progress())
-
-            def comment(text: str) -> None:
-                if not screen.began:
-                    tell(text, None)
-
+        with self.output.progress() as tell, closing(self.talk.ask(content, lambda text: tell(text, None))) as pieces:
             try:
-                with closing(self.talk.ask(content, comment)) as pieces:
-                    for piece in pieces:
-                        waiting.close()
-                        screen.write(piece)
+                for piece in pieces:
+                    tell.stop()
+                    screen.write(piece)
             finally:
-                waiting.close()
+                tell.stop()
                 screen.end()
         screen.remarks(self.talk.answer, self._verbose)
 

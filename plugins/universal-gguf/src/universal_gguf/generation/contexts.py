@@ -12,6 +12,7 @@ from universal_gguf.generation.decoder import Decoder
 from universal_gguf.generation.runner import BatchRunner
 from universal_gguf.library import Weights, context_parameters, on_processor
 from universal_gguf.options import GenerationOptions
+from universal_gguf.steps import MOST_SCORED, checked_of, outputs_of, sequences_of, step_of
 from universal_gguf.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,6 @@ _TYPES = {
 """ggml_type in ggml.h."""
 
 _SCALING = {"none": 0, "linear": 1, "yarn": 2, "longrope": 3}
-_MOST_SEQUENCES = 256
-_STEP_ON_CPU = 256
-# The logits after that many tokens of 150,000 take 77 MB, which llama.cpp sets aside.
-_MOST_SCORED = 128
 
 
 class Lane:
@@ -54,10 +51,11 @@ class Lane:
         cache = Cache(self._decoder, self._decoder.cells, sequences_of(options), divisible=divisible)
         threads = Threads(options.n_threads, options.n_threads_batch)
         threads.apply(self._decoder)
-        pace = Pace(step_of(options))
+        step = step_of(options, processor=on_processor(options))
+        pace = Pace(step)
         runner = BatchRunner(self._decoder, cache, pace, threads, turn, guesser if divisible else None)
         turns = Turns(
-            cache, pace, slots=options.slots, size=step_of(options), quick=self._decoder.size, scored=_MOST_SCORED
+            cache, pace, slots=options.slots, size=step, quick=self._decoder.size, scored=MOST_SCORED
         )
         self.engine = Engine(runner, turns)
 
@@ -119,7 +117,7 @@ def generation_parameters(options: GenerationOptions, cells: int) -> llama_cpp.l
     parameters.n_ctx = cells
     parameters.n_batch = parameters.n_ubatch = max(options.n_batch, checked_of(options))
     parameters.n_seq_max = sequences_of(options)
-    parameters.n_outputs_max = max(checked_of(options) + _MOST_SCORED, parameters.n_seq_max)
+    parameters.n_outputs_max = outputs_of(options)
     parameters.kv_unified = True
     parameters.swa_full = options.swa_full
     parameters.type_k, parameters.type_v = _TYPES[options.cache_type_k], _TYPES[options.cache_type_v]
@@ -130,26 +128,6 @@ def generation_parameters(options: GenerationOptions, cells: int) -> llama_cpp.l
     for name in ("yarn_beta_fast", "yarn_beta_slow", "yarn_orig_ctx"):
         _set(parameters, options, name)
     return parameters
-
-
-def step_of(options: GenerationOptions) -> int:
-    """Return the most tokens of a step: on a processor no more than pay, so that what comes next need not wait long.
-
-    There 256 tokens at once are read as fast, token by token, as 512; a graphics card wants as many as it gets.
-    """
-    paying = min(options.n_batch, _STEP_ON_CPU) if on_processor(options) else options.n_batch
-    return max(checked_of(options), paying)
-
-
-def checked_of(options: GenerationOptions) -> int:
-    """Return how many tokens a step has at most that are each followed by a choice: the last ones, and guesses."""
-    guessed = max(options.lookup_tokens, options.draft_tokens if options.draft_model else 0)
-    return options.slots * (1 + guessed)
-
-
-def sequences_of(options: GenerationOptions) -> int:
-    """Return how many sequences a context has: those that run, and as many kept prefixes."""
-    return min(2 * options.slots, _MOST_SEQUENCES)
 
 
 def _set(parameters: llama_cpp.llama_context_params, options: GenerationOptions, name: str) -> None:

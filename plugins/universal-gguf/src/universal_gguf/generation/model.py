@@ -28,7 +28,9 @@ from universal_core.conversation import (
     configured_template,
     dialect_of,
 )
+from universal_gguf.cache import most_cells
 from universal_gguf.context import Context, cells_for, context_for
+from universal_gguf.estimate import store_of
 from universal_gguf.generation.adapters import Adapters
 from universal_gguf.generation.contexts import Contexts
 from universal_gguf.generation.draft import DraftModel
@@ -66,11 +68,20 @@ class GenerationModel(LanguageModel):
     """Writes text for many requests at once."""
 
     def __init__(
-        self, info: ModelInfo, options: GenerationOptions, report: Callable[[Progress], None] = _unheard
+        self,
+        info: ModelInfo,
+        options: GenerationOptions,
+        report: Callable[[Progress], None] = _unheard,
+        *,
+        cache_bytes: int = 0,
     ) -> None:
+        """Load the model with a cache of at most ``cache_bytes``, of what memory has room for where that is 0."""
         choice, header = files_of(info)
         self._info, self._options, self._choice, self._header = info, options, choice, header
-        context = self._context(options.n_ctx)
+        self._room = most_cells(header, cache_bytes, store_of(options)) if cache_bytes else None
+        self._usual = 0
+        context = self._context(options.n_ctx, self._room)
+        self._usual = context.size
         layers = offloaded_layers(options, header, choice.size, self._cells(context.size))
         self._weights = Weights([str(path_of(info, name)) for name in choice.files], options, layers, report)
         self.adapters = Adapters(self._weights, header, options.adapters).names
@@ -142,7 +153,7 @@ class GenerationModel(LanguageModel):
         sampler = Sampler(self._sampling(request, answer), tokens, constraint)
         return MediaSequence(prompt, sampler, answer, limit=limit, ends=self._vocabulary.ends, media=media)
 
-    def _context(self, asked: int | None) -> Context:
+    def _context(self, asked: int | None, room: int | None = None) -> Context:
         options = self._options
         context = context_for(
             self._info,
@@ -153,13 +164,15 @@ class GenerationModel(LanguageModel):
             cache_type_k=options.cache_type_k,
             cache_type_v=options.cache_type_v,
             defaults=options.context_defaults,
+            maximum=room,
         )
         if context.warning:
             log.warning("%s: %s", self._info.id, context.warning)
         return context
 
     def _cells(self, size: int) -> int:
-        maximum = self._context(size).maximum
+        # A larger context than the usual one takes memory that nobody has set aside: what is free then counts.
+        maximum = self._context(size, self._room if size <= self._usual else None).maximum
         return cells_for(size, maximum, slots=self._options.slots, asked=self._options.cache_tokens)
 
     def _draft_model(self, size: int) -> DraftModel:
