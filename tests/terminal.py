@@ -11,6 +11,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from click.testing import CliRunner, Result
+
+from universal_core.cli.main import universal
+
 COMMAND = [sys.executable, "-m", "universal_core"]
 PATIENCE = 60.0
 CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\r"
@@ -98,14 +102,18 @@ def _own_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def piped(
+def piped(*arguments: str, given: str | bytes | None = None) -> Result:
+    """Run a command in this process, without a terminal, and with this piped in, or nothing."""
+    return CliRunner().invoke(universal, arguments, input=given)
+
+
+def run_alone(
     *arguments: str, given: str | None = None, env: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run ``universal`` with these arguments without a terminal, and with this piped in, or nothing."""
+    """Run ``universal`` with these arguments in a process of its own, without a terminal."""
     return subprocess.run(
         [*COMMAND, *arguments],
-        input=given,
-        stdin=subprocess.DEVNULL if given is None else None,
+        input=given or "",
         capture_output=True,
         text=True,
         env={**os.environ, **(env or {})},

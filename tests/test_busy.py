@@ -41,7 +41,7 @@ class Crowd:
     def model(self, name: str, device: str = "cpu") -> Entry:
         info = ModelInfo(id=name, ref=ModelRef.parse(name), source="test", path="")
         claim = Claim(backend="scripted", tasks=("chat",), reason="test", memory=MemoryEstimate(1))
-        plan = Plan(name=name, info=info, claim=claim, backend=BACKEND, options={}, device=device)
+        plan = Plan(name=name, info=info, claim=claim, backend=BACKEND, options={}, devices=(device,))
         entry = Entry(plan, 1)
         entry.worker = Told()  # type: ignore[assignment]
         return entry

@@ -340,5 +340,6 @@ def test_every_hook_is_a_question_or_news_with_a_contract() -> None:
     assert names == {
         *("register_backends", "register_routes", "register_commands", "list_models", "expand_name", "find_model"),
         *("fetch_model", "claim_model", "load_model", "run_task", "model_loaded", "model_unloaded"),
+        *("load_failed", "request_finished"),
     }
     assert all(spec.__doc__ for spec in specs)

@@ -34,6 +34,7 @@ room
 pool
 call
 router metrics tracing
+revision
 checkup explain runtime
 http media archive gallery pictures pytorch repositories
 conversation sources openai testing

@@ -52,7 +52,7 @@ def test_the_most_that_was_measured_is_kept_for_the_same_files_options_and_kind_
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
-    Measurements(None).note(plan(), "cpu", Measured(500, 0))
+    Measurements().note(plan(), "cpu", Measured(500, 0))
     assert not any(tmp_path.iterdir())
 
 
@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_or_written_costs_nothing_but_a_line_in_the_l
 
 
 def test_no_more_are_kept_than_are_worth_it(tmp_path: Path) -> None:
-    measurements = Measurements(None)
+    measurements = Measurements()
     for number in range(KEPT + 1):
         measurements.note(plan(f"org/m{number}"), "cpu", Measured(9, 0))
     assert measurements.corrected(plan("org/m0"), MemoryEstimate(), "cpu").total == 0

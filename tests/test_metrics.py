@@ -119,9 +119,9 @@ def test_loads_and_causes_of_leaving_are_counted_under_the_name_that_was_asked_f
         entry = next(iter(runtime.pool.entries.values()))
         assert entry.worker is not None
         entry.worker.kill()
+        await entry.worker.closed.wait()
         await entry.worker.exit_reason()
-        while runtime.pool.entries:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     found = scraped(use, Config(model={"nick": ModelConfig(model="echo/a")}))

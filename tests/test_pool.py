@@ -101,7 +101,7 @@ class Bench:
 
     def __init__(self, workers: WorkersConfig | None = None, **settings: Any) -> None:
         self.news = News()
-        settings = {"memory_limit": 100, "takeover": 0.0, "measurements": None, **settings}
+        settings = {"memory_limit": 100, "takeover": 0.0, "measurements": "", **settings}
         self.pool = Pool(Config(pool=PoolConfig(**settings), workers=workers or WorkersConfig()), self.news)  # type: ignore[arg-type]
 
     def plan(self, name: str, size: int = 10, *, slots: int = 1, pinned: bool = False, **options: Any) -> Plan:

@@ -129,10 +129,10 @@ from universal_core.options import (
     ToolFormatOption,
     TrustRemoteCodeOption,
 )
+from universal_core.record import RequestRecord
 
 API_VERSION = 1
 """The version of the plugin interface; a plugin states the one it was written for."""
-from universal_core.record import RequestRecord
 
 __all__ = [
     "API_VERSION",

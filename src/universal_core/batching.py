@@ -64,7 +64,7 @@ def batched(
 def note_batch(rows: int) -> None:
     """Count a batch of so many rows, for the metrics; an engine that puts requests together calls it at every step.
 
-    A row is what is computed beside others: a request, a sequence, a picture. Batched methods are counted by the worker.
+    A row is what is computed beside others: a request, a sequence, a picture. The worker itself counts batched methods.
     """
     with _lock:
         _computed[0] += 1

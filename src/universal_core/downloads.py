@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from universal_core.errors import LoadFailed, UniversalError, from_failure
 from universal_core.launcher import Launcher
 from universal_core.models import Backend, Claim, ModelInfo, Progress
 from universal_core.process import Worker
@@ -65,7 +66,8 @@ class Downloads:
         if download.task is None:
             download.task = asyncio.create_task(self._run(download))
         found = await self._wait(download, download.task, report)
-        return msgspec.structs.replace(found, id=info.id, ref=info.ref)
+        same = info.id == download.info.id
+        return found if same else msgspec.structs.replace(found, id=info.id, ref=info.ref)
 
     async def _wait(self, download: Download, task: "asyncio.Task[ModelInfo]", report: Report) -> ModelInfo:
         download.reports.append(report)
@@ -76,6 +78,12 @@ class Downloads:
             download.reports.remove(report)
             if not task.done() and not download.reports:
                 self._end(download, task)
+        if task.cancelled():
+            raise LoadFailed(f"downloading {download.info.id} was called off")
+        error = task.exception()
+        if isinstance(error, UniversalError):
+            # Several may wait, and each gets an error of its own.
+            raise from_failure(error.to_failure())
         return task.result()
 
     def _end(self, download: Download, task: "asyncio.Task[ModelInfo]") -> None:
@@ -91,6 +99,9 @@ class Downloads:
         try:
             await self._launcher.launch(worker, _PROCESS, lambda progress: None)
             found = await worker.fetch(info, download.claim, download.tell)
+        except UniversalError as error:
+            log.warning("downloading %s failed: %s", info.id, error.message)
+            raise
         finally:
             if self._active.get(download.key) is download:
                 del self._active[download.key]

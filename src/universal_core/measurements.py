@@ -28,8 +28,8 @@ class Measured(msgspec.Struct, frozen=True):
 class Measurements:
     """Remembers what models took, each as it was configured and on each kind of device."""
 
-    def __init__(self, path: str | None) -> None:
-        """``path`` is the file; None keeps them for this process alone."""
+    def __init__(self, path: str = "") -> None:
+        """``path`` is the file; without one they are kept for this process alone."""
         self._path = Path(path).expanduser() if path else None
         self._found: dict[str, Measured] | None = None
 

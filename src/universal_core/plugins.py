@@ -32,6 +32,7 @@ SERVER = (
     "universal_core.openai.health",
     "universal_core.openai.configuration",
     "universal_core.openai.metrics",
+    "universal_core.openai.pulls",
     "universal_core.openai.models",
     "universal_core.openai.deleting",
     "universal_core.openai.tokens",

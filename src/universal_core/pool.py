@@ -226,7 +226,8 @@ class Pool:
     def _changed(self, entry: Entry) -> None:
         """Note that a job has begun or ended."""
         self._busy.note(entry)
-        self.room.tell()
+        if entry.gone or not entry.users:
+            self.room.tell()
 
     async def unload(self, name: str, reason: str, cause: str = "asked") -> int:
         """Unload every entry of this name, whatever runs on it; return how many there were."""

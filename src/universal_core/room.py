@@ -81,7 +81,7 @@ class Room:
         await self.news(takeover or None)
 
     async def news(self, seconds: float | None = None) -> None:
-        """Wait until a job or a model has begun or ended, at most this long."""
+        """Wait until a model has become idle or has gone, or a job has ended of one that is to go, at most this long."""
         told = asyncio.get_running_loop().create_future()
         self._waiting.add(told)
         try:
@@ -90,7 +90,7 @@ class Room:
             self._waiting.discard(told)
 
     def tell(self) -> None:
-        """Say that a job or a model has begun or ended."""
+        """Let those look again who wait for news."""
         for told in self._waiting:
             if not told.done():
                 told.set_result(None)

@@ -1,7 +1,6 @@
 """A server for the commands that ask one, with models that echo, speak and write down what is said."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

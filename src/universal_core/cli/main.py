@@ -1,7 +1,9 @@
 """The ``universal`` command: the commands of the core, and those of plugins."""
 
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -43,10 +45,22 @@ class Universal(click.Group):
             block = load_config(None).config.plugins.block
         except ConfigError:
             block = ()  # The command says so itself where it needs the configuration; `doctor` goes on without.
-        for _, commands in Plugins(block, COMMANDS).ask_each("register_commands"):
-            for command in commands or ():
-                found.setdefault(command.name or "", command)
+        with _unsaid():
+            for _, commands in Plugins(block, COMMANDS).ask_each("register_commands"):
+                for command in commands or ():
+                    found.setdefault(command.name or "", command)
         return found
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keep back what is to be said of plugins: each command says it where it matters, a server in its own log."""
+    log = logging.getLogger(Plugins.__module__)
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = False
 
 
 @click.group(cls=Universal, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,15 @@
 
 import platform
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 CALL = ("model", "task", "backend")
 MODEL = ("model", "backend")
@@ -18,6 +26,8 @@ class Measures:
     """The counters and histograms of one server, in a registry of its own."""
 
     def __init__(self, version: str) -> None:
+        # The times at which series began would be one more line for each, of no use to Prometheus.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         info = Info("universal_build", "The server's version, and that of its Python.", registry=self.registry)
@@ -46,21 +56,28 @@ class Measures:
         )
         self.first_token = times(
             "time_to_first_token",
-            "From a call's beginning to its first event, for tasks that write text; queue and load included.",
+            "Seconds from a call's beginning to its first event, for tasks that write text; queue and load included.",
             CALL,
             FIRST_TOKEN_BUCKETS,
         )
         self.per_token = times(
-            "time_per_output_token", "Between two tokens of an answer, its mean, after the first.", CALL, TOKEN_BUCKETS
+            "time_per_output_token",
+            "Seconds between two tokens of an answer after the first, its mean.",
+            CALL,
+            TOKEN_BUCKETS,
         )
-        self.queue_wait = times("queue_wait", "That calls waited for their turn on a loaded model.", CALL, QUEUE_BUCKETS)
+        self.queue_wait = times(
+            "queue_wait", "Seconds that calls waited for their turn on a loaded model.", CALL, QUEUE_BUCKETS
+        )
         self.duration = times(
-            "request_duration", "From a call's beginning to its end, however it ended.", CALL, DURATION_BUCKETS
+            "request_duration", "Seconds from a call's beginning to its end, however it ended.", CALL, DURATION_BUCKETS
         )
 
     def _of_models(self) -> None:
         counter = self._counter
-        self.loads = self._times("model_load", "That models took to load; its count is the loads.", MODEL, LOAD_BUCKETS)
+        self.loads = self._times(
+            "model_load", "Seconds that models took to load; its count is that of loads.", MODEL, LOAD_BUCKETS
+        )
         self.load_failures = counter("model_load_failures", "Loads that failed, by the error's code.", (*MODEL, "code"))
         self.unloads = counter(
             "model_unloads",

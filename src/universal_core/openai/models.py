@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 
 import msgspec
 from starlette.requests import Request
@@ -14,9 +15,8 @@ from universal_core.errors import ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
 from universal_core.openai.model_objects import ModelList, ModelObject, describe
+from universal_core.openai.progress import ProgressEvent, progress_events
 from universal_core.runtime import Runtime
-
-PROGRESS_INTERVAL = 0.25
 
 
 class ModelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,15 +30,6 @@ class LoadBody(ModelBody, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The body of load; ``task`` says what the model is loaded for, where several backends could run it."""
 
     task: str | None = None
-
-
-class Progress(msgspec.Struct, omit_defaults=True):
-    """How far a load is."""
-
-    model: str
-    status: str
-    stage: str
-    fraction: float | None = None
 
 
 async def list_models(request: Request) -> Response:
@@ -88,18 +79,15 @@ async def load_model(request: Request) -> Response:
 async def _progress(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:
     """Yield the load's progress whenever it has changed, then the model."""
     entries: list[Entry] = []
-    loading = asyncio.ensure_future(runtime.pool.load(plan, entries.append))
-    last = None
-    try:
-        while not (await asyncio.wait({loading}, timeout=PROGRESS_INTERVAL))[0]:
-            progress = entries[0].progress if entries else None
-            if progress is not None and progress != last:
-                last = progress
-                yield data(Progress(plan.name, "loading", progress.stage, progress.fraction))
-        loading.result()
-        yield data(Progress(plan.name, "ready", "ready", 1.0))
-    finally:
-        loading.cancel()
+    events = progress_events(
+        runtime.pool.load(plan, entries.append),
+        lambda: entries[0].progress if entries else None,
+        lambda progress: ProgressEvent.of(plan.name, "loading", progress),
+    )
+    async with aclosing(events):
+        async for event in events:
+            yield event
+    yield data(ProgressEvent(plan.name, "ready", "ready", 1.0))
 
 
 async def unload_model(request: Request) -> Response:

@@ -74,7 +74,8 @@ def _lacking(info: ModelInfo) -> list[str]:
     for shardings in _indexed(info).values():
         gaps = [[shard for shard in shards if shard not in present] for shards in shardings]
         if all(gaps) and not _others(info, shardings):
-            lacking |= dict.fromkeys(min(gaps, key=list.__len__))
+            fewest = min(gaps, key=len)
+            lacking |= dict.fromkeys(fewest)
     return list(lacking)
 
 

@@ -71,7 +71,8 @@ def _places(root: Path, name: str) -> Iterator[Path]:
 def _models_in(folder: Path, depth: int) -> Iterator[Path]:
     """Yield the models below a folder; what is in a model's own folder is a part of it."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+        # A link to a folder above it would be gone through without end.
+        if path.name.startswith(".") or folder.resolve().is_relative_to(path.resolve()):
             continue
         if path.is_dir() and is_model(path):
             yield path

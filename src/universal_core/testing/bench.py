@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from universal_core.config import Config, ModelConfig
+from universal_core.config import Config, ModelConfig, PoolConfig
 from universal_core.entry import Entry
 from universal_core.messages import GenerationRequest, Message, Request
 from universal_core.runtime import Runtime
@@ -20,7 +20,7 @@ class Bench:
 
     def __init__(self, model: str, entry: ModelConfig) -> None:
         self._runner = asyncio.Runner()
-        self._runtime = self._do(self._start(Config(model={model: entry})))
+        self._runtime = self._do(self._start(Config(model={model: entry}, pool=PoolConfig(measurements=""))))
         self.plan = self._do(self._runtime.router.plan(model))
 
     @staticmethod

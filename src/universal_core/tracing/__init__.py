@@ -32,9 +32,9 @@ def begin_tracing(config: Config, version: str) -> "Spans | None":
             raise ConfigError(f"tracing.enabled: {words}") from None
         log.warning("%s; they were asked for by %s, and none is sent", words, _first(ENDPOINTS))
         return None
-    protocol = _first(PROTOCOLS)
-    if protocol and os.environ[protocol] != PROTOCOL:
-        log.warning("%s is %s; traces are sent as %s, which is all there is here", protocol, os.environ[protocol], PROTOCOL)
+    variable = _first(PROTOCOLS)
+    if variable and os.environ[variable] != PROTOCOL:
+        log.warning("traces are sent as %s; %s is %s", PROTOCOL, variable, os.environ[variable])
     return Spans(make_exporter(), version, config.server)
 
 

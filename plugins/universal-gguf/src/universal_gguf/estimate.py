@@ -26,6 +26,7 @@ _FLOAT = 4
 _LOOKING = 0.25
 _UNKNOWN = 0.25
 _MOST_ADVICE = 5
+_WORTH = 0.97
 _LEAST_CONTEXT = 2048
 
 
@@ -193,7 +194,8 @@ def _size(path: Path) -> int:
 def _smaller(model: Model, total: int) -> tuple[Smaller, ...]:
     """Return what would take less: other files of the model, a smaller context and cache, fewer answers at once."""
     found = [*_quantizations(model, total), *(_options(model) if model.header else ())]
-    fewer = {one.advice: one for one in found if one.total < total}
+    # One way to take so much is enough, and what hardly takes less is none.
+    fewer = {one.total: one for one in reversed(found) if one.total < _WORTH * total}
     return tuple(sorted(fewer.values(), key=lambda one: -one.total)[:_MOST_ADVICE])
 
 
@@ -215,12 +217,18 @@ def _options(model: Model) -> list[Smaller]:
         return []
     context = planned_context(model.info, model.header, options, model.choice.size).size
     half = 1 << (max(context - 1, 1).bit_length() - 1)
-    found = [({"n_ctx": size}, f"n_ctx = {size}") for size in (half, half // 4) if size >= _LEAST_CONTEXT]
+    found: list[tuple[dict[str, object], str]] = []
+    for size in (half, half // 4):
+        if size >= _LEAST_CONTEXT:
+            found.append(({"n_ctx": size}, f"n_ctx = {size}"))
     if options.flash_attn != "off":
         types = {"cache_type_k": "q8_0", "cache_type_v": "q8_0"}
         found.append((types, 'cache_type_k = "q8_0", cache_type_v = "q8_0"'))
     if options.slots > 1:
-        found.append(({"slots": options.slots // 4 or 1}, f"slots = {options.slots // 4 or 1}"))
+        fewer = options.slots // 4 or 1
+        found.append(({"slots": fewer}, f"slots = {fewer}"))
+        found.append(({"n_ctx": half, "slots": fewer}, f"n_ctx = {half}, slots = {fewer}"))
+        found.append(({"n_ctx": half // 4, "slots": fewer}, f"n_ctx = {half // 4}, slots = {fewer}"))
     return [Smaller(advice, taken(_with(model, options, changes)).total) for changes, advice in found]
 
 

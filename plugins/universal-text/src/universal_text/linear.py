@@ -1,6 +1,5 @@
 """Linear layers whose weights stand in memory as the kernels of a processor want them."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -8,10 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from universal_text.side_by_side import Unsupported
-
-
-_WORTH_KEEPING = 0.9
-"""The part of a file that is in use, from which on it stays mapped: what a file has beside weights is less."""
 
 
 class PreparedLinear(nn.Module):
@@ -69,25 +64,14 @@ def prepare(model: nn.Module, check: Callable[[], Any]) -> bool:
 
 
 def leave_files(model: nn.Module) -> None:
-    """Copy what is left of a model's weights out of files of which most is not used any more.
+    """Copy what is left of a model's weights out of the files of which most was replaced.
 
     Weights in the format of their file are not read but mapped, and a file is mapped as a whole for as long as one of
     them stands in it: the pages of those that were replaced would count as the process's memory to its end.
     """
-    weights = [weight for weight in (*model.parameters(), *model.buffers()) if _is_mapped(weight)]
-    used: Counter[int] = Counter()
-    for weight in weights:
-        used[weight.untyped_storage().data_ptr()] += weight.nbytes
-    for weight in weights:
-        storage = weight.untyped_storage()
-        if used[storage.data_ptr()] < _WORTH_KEEPING * storage.nbytes():
+    for weight in (*model.parameters(), *model.buffers()):
+        if type(weight) in (nn.Parameter, Tensor) and weight.device.type == "cpu" and weight.layout == torch.strided:
             weight.data = weight.data.clone()
-
-
-def _is_mapped(weight: Tensor) -> bool:
-    """Whether a weight may be a part of a file: those that stand by themselves are none."""
-    plain = type(weight) in (nn.Parameter, Tensor) and weight.device.type == "cpu" and weight.layout == torch.strided
-    return plain and weight.untyped_storage().nbytes() > weight.nbytes
 
 
 _Layer = TypeVar("_Layer", bound=nn.Module)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from universal_core.pytorch import use_threads
 from universal_text.encoder.network import Head, Network, PackedNetwork, PaddedNetwork
 from universal_text.encoder.transformer import mixed
+from universal_text.linear import leave_files
 from universal_text.packing import PackedForward, Unsupported, prepare
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ def open_network(
         packed = PackedForward(model, running)
     except Unsupported as reason:
         log.info("%s reads its texts padded: %s", kind, reason)
+        if dtype != torch.float32:
+            leave_files(model)
         return PaddedNetwork(forward, head, filler=filler, budget=budget, device=model.device)
     prepare(model, packed.check)
     log.info("%s reads its texts side by side, without padding", kind)

@@ -8,7 +8,6 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from universal_core import LoadFailed
-from universal_text.linear import leave_files
 from universal_text.loading import be_quiet
 
 # Of these only the encoder half makes the vectors.
@@ -47,7 +46,6 @@ def load_transformer(
         raise LoadFailed(f"The weights in {folder} lack {len(missing)} tensors, first {missing[0]}.")
     model.config.use_cache = False
     _narrow(model.eval().requires_grad_(False), dtype).to(device)
-    leave_files(model)
     loaded: PreTrainedModel = model
     return loaded
 
