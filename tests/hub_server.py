@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 API = re.compile(r"^/api/models/(?P<repo>[^/]+/[^/]+)(?:/(?P<kind>revision|tree)/(?P<revision>.+))?$")
 RESOLVE = re.compile(r"^/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)$")
 STORAGE = re.compile(r"^/storage/(?P<repo>[^/]+/[^/]+)/(?P<commit>[^/]+)/(?P<file>.+)$")
@@ -61,15 +63,18 @@ class Hub:
         self._commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self._revisions: dict[str, dict[str, str]] = {}
         self.gated: set[str] = set()
+        self.gates: dict[str, Gate] = {}
         self.mend()
 
     def mend(self) -> None:
         """Let everything go well from now on."""
+        for gate in self.gates.values():
+            gate.open.set()
         self.broken: dict[str, int] = {}
         self.damaged: set[str] = set()
         self.rangeless: set[str] = set()
         self.cuts: dict[str, list[int]] = {}
-        self.gates: dict[str, Gate] = {}
+        self.gates = {}
         self.refusals: list[tuple[str, Refusal]] = []
 
     def add(self, repo: str, files: Mapping[str, bytes], revision: str = "main") -> str:
@@ -272,6 +277,20 @@ def _told_of(name: str, data: bytes, key: str) -> dict[str, Any]:
     return told
 
 
+def point_to(monkeypatch: pytest.MonkeyPatch, url: str, cache: Path) -> None:
+    """Let this process, and those that it starts, ask a hub and keep a cache; the library has read its environment."""
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+
+
 def places(hub: Hub, home: Path, **more: str) -> dict[str, str]:
     """Return the environment of a server that asks this hub and has its own cache in a folder."""
     cache = {"HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub")}
@@ -290,8 +309,7 @@ def running_hub() -> Iterator[Hub]:
     try:
         yield hub
     finally:
-        for gate in hub.gates.values():
-            gate.open.set()
+        hub.mend()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from universal_core import Message, Request, Text
-from universal_core.config import Config
+from universal_core.config import Config, Sources
 from universal_core.runtime import Runtime
 from universal_core.testing import chat_request
 
@@ -12,9 +12,9 @@ DEADLINE = 30.0
 
 
 @asynccontextmanager
-async def running(config: Config | None = None) -> AsyncIterator[Runtime]:
+async def running(config: Config | None = None, sources: Sources | None = None) -> AsyncIterator[Runtime]:
     """Make a runtime, and stop it with all that it started."""
-    runtime = Runtime(config or Config())
+    runtime = Runtime(config or Config(), sources)
     try:
         yield runtime
     finally:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from universal_core.cli.main import universal
 
 COMMAND = [sys.executable, "-m", "universal_core"]
-PATIENCE = 60.0
+PATIENCE = 30.0
 CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\r"
 
 

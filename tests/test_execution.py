@@ -10,8 +10,17 @@ import pytest
 from msgspec import Meta
 
 from universal_core import Backend, BadRequest, Claim, ModelInfo, ModelRef, Progress, batched
+from universal_core.config import ModelConfig
 from universal_core.errors import TaskNotSupported
-from universal_core.execution import Execution, ModelThread, method_of, options_for, runs_apart, runs_on_loop
+from universal_core.execution import (
+    Execution,
+    ModelThread,
+    configured_options,
+    method_of,
+    options_for,
+    runs_apart,
+    runs_on_loop,
+)
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +79,17 @@ def test_the_servers_device_is_the_default_of_a_backend_that_has_one() -> None:
 def test_a_wrong_option_is_refused_with_the_ones_there_are(values: dict[str, object], words: str) -> None:
     with pytest.raises(BadRequest, match=f"options of backend b: .*{words}"):
         options_for(BACKEND, values, "auto")
+
+
+def test_fields_of_a_model_become_the_options_of_its_backend() -> None:
+    entry = ModelConfig(device="cpu", options={"layers": 5})
+    assert configured_options(BACKEND, entry) == {"layers": 5, "device": "cpu"}
+
+
+def test_a_field_that_the_backend_has_no_option_for_is_refused_with_those_that_it_has() -> None:
+    words = "context: backend .* has no option n_ctx that this could set; its options are .*device.*layers"
+    with pytest.raises(BadRequest, match=words):
+        configured_options(BACKEND, ModelConfig(context=5))
 
 
 def test_a_backend_without_options_says_so() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
@@ -288,6 +289,29 @@ def list_models():
     assert "mine/listed" in message
 
 
+def test_delete_model_is_answered_by_the_source_that_has_the_model(mine: Install) -> None:
+    mine(
+        MINE
+        + """
+@hookimpl
+def delete_model(ref, files):
+    if ref.name.startswith("mine/"):
+        return lambda: len(ref.name)
+"""
+    )
+
+    async def main() -> None:
+        async with running() as runtime:
+            await ask(runtime, "mine/first")
+            transport = httpx.ASGITransport(create_app(runtime))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                answer = (await client.delete("/v1/models/mine/first")).json()
+            assert answer == {"id": "mine/first", "object": "model", "deleted": True, "freed_bytes": 10}
+            assert runtime.models() == []
+
+    asyncio.run(main())
+
+
 def test_register_routes_adds_endpoints_and_may_replace_one_of_the_cores(mine: Install) -> None:
     mine(
         TOP
@@ -339,7 +363,7 @@ def test_every_hook_is_a_question_or_news_with_a_contract() -> None:
     names = {spec.__name__ for spec in specs}
     assert names == {
         *("register_backends", "register_routes", "register_commands", "list_models", "expand_name", "find_model"),
-        *("fetch_model", "claim_model", "load_model", "run_task", "model_loaded", "model_unloaded"),
+        *("fetch_model", "delete_model", "claim_model", "load_model", "run_task", "model_loaded", "model_unloaded"),
         *("load_failed", "request_finished"),
     }
     assert all(spec.__doc__ for spec in specs)

@@ -17,7 +17,7 @@ CORE = ROOT / "src" / "universal_core"
 ORDER = """
 sizes
 errors models messages record
-hookspecs options library batching config memory hardware catalogue
+hookspecs options library batching config memory hardware catalogue reading
 cores
 __init__
 logs plugins execution frames journal adapters

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef, memory, pool
+from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef, memory, pool, room
 from universal_core.config import Config, PoolConfig, WorkersConfig
 from universal_core.entry import Entry, Lease, Plan
 from universal_core.errors import (
@@ -316,6 +316,41 @@ def test_the_smallest_set_of_idle_models_goes_that_is_enough() -> None:
         await bench.use(bench.plan("small", 20), bench.plan("large", 60), bench.plan("last", 20))
         await bench.use(bench.plan("new", 50))
         assert bench.loaded == ["last", "new", "small"]
+
+    run(main)
+
+
+def test_no_other_goes_for_memory_that_is_on_its_way_back(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench()
+        gate = asyncio.Event()
+        await bench.use(bench.plan("going", 50, stop_gate=gate), bench.plan("idle", 50))
+        unloading = asyncio.ensure_future(bench.pool.unload("going", "asked for"))
+        waiting = asyncio.ensure_future(bench.use(bench.plan("new", 50)))
+        await turn()
+        gate.set()
+        await asyncio.gather(unloading, waiting)
+        assert bench.loaded == ["idle", "new"]
+
+    run(main)
+
+
+def test_memory_that_comes_back_late_is_waited_for(
+    scripted: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.use(bench.plan("old", 60, memory=60), bench.plan("idle", 30, memory=30))
+        late = iter(range(5))
+
+        def device(_: str) -> Device:
+            returned = scripted[0].closed.is_set() and next(late, None) is None
+            return Device("cpu", "test", 100, 70 if returned else 10)
+
+        monkeypatch.setattr(memory, "device", device)
+        monkeypatch.setattr(room, "LOOK_INTERVAL", 0.0)
+        await bench.use(bench.plan("new", 60))
+        assert bench.loaded == ["idle", "new"]
 
     run(main)
 

@@ -11,6 +11,7 @@ from bench.vocabulary import text
 from universal_core import CompletionRequest, EmbedRequest, RerankRequest
 
 SLOTS = 16
+LONG = 1500
 THREADS = 2
 
 
@@ -60,11 +61,12 @@ def _write_bert(path: Path, ranks: bool) -> Path:
 
 
 def _texts(slots: int, context: int) -> list[Work]:
-    """Read a prompt in every slot, and then a whole context in one."""
+    """Read a prompt in every slot, then a long one, and one that is scored: the cache takes its room when it is made."""
     answer = 8
     short = [CompletionRequest(prompt=text(500, seed), max_tokens=answer) for seed in range(slots)]
-    long = [CompletionRequest(prompt=text(context - answer - 8, "long"), max_tokens=answer)]
-    return [Work("complete", short), Work("complete", long)]
+    long = [CompletionRequest(prompt=text(min(context, LONG) - answer - 8, "long"), max_tokens=answer)]
+    scored = [CompletionRequest(prompt=text(500, "scored"), max_tokens=1, echo=True, logprobs=1)]
+    return [Work("complete", short), Work("complete", long), Work("complete", scored)]
 
 
 def _vectors() -> list[Work]:

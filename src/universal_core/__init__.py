@@ -129,6 +129,7 @@ from universal_core.options import (
     ToolFormatOption,
     TrustRemoteCodeOption,
 )
+from universal_core.reading import open_unnoticed
 from universal_core.record import RequestRecord
 
 API_VERSION = 1
@@ -263,6 +264,7 @@ __all__ = [
     "hookimpl",
     "names_in_mapping",
     "note_batch",
+    "open_unnoticed",
     "total_memory",
     "usable_cores",
 ]

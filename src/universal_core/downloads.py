@@ -27,6 +27,7 @@ class Download:
         self.progress = Progress("downloading")
         self.reports: list[Report] = []
         self.task: asyncio.Task[ModelInfo] | None = None
+        self.pid = 0
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -98,6 +99,7 @@ class Downloads:
         log.info("downloading %s", info.id)
         try:
             await self._launcher.launch(worker, _PROCESS, lambda progress: None)
+            download.pid = worker.pid
             found = await worker.fetch(info, download.claim, download.tell)
         except UniversalError as error:
             log.warning("downloading %s failed: %s", info.id, error.message)

@@ -14,6 +14,8 @@ from universal_core.placement import needs
 Unload = Callable[[Entry, str, str], asyncio.Future[None]]
 Retire = Callable[[Entry, str, str], None]
 CAUSE = "room"
+LOOKS, LOOK_INTERVAL = 20, 0.05
+"""How often, and after how many seconds each, to look for memory that has to come back."""
 
 
 class Room:
@@ -54,13 +56,20 @@ class Room:
 
     async def _unload_idle(self, entry: Entry, place: Place, others: Sequence[Entry], leaving: Sequence[Entry]) -> bool:
         """Unload as few idle models as are needed, least recently used first; False where they would not do."""
+        ending = [other for other in leaving if other.ending is not None]
         idle = [other for other in leaving if other.idle and not other.gone]
-        victims = self.budget.smallest(entry, place, others, idle)
+        victims = self.budget.smallest(entry, place, others, [*ending, *idle])
         if victims is None:
             return False
         names = ", ".join(victim.plan.name for victim in victims)
         entry.progress = Progress(f"unloading {names} to make room")
         await asyncio.gather(*(self._unload(victim, _reason(entry), CAUSE) for victim in victims))
+        staying = [other for other in others if other not in victims]
+        for _ in range(LOOKS):
+            if place(entry, staying, ()) is not None:
+                break
+            # A driver gives memory back a moment after the process has gone; nobody else has to go for that.
+            await asyncio.sleep(LOOK_INTERVAL)
         return True
 
     async def _wait_for(
@@ -81,7 +90,7 @@ class Room:
         await self.news(takeover or None)
 
     async def news(self, seconds: float | None = None) -> None:
-        """Wait until a model has become idle or has gone, or a job has ended of one that is to go, at most this long."""
+        """Wait until a model is idle or gone, or a job has ended of one that is to go, at most this long."""
         told = asyncio.get_running_loop().create_future()
         self._waiting.add(told)
         try:

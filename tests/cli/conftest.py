@@ -14,6 +14,14 @@ MODELS = """
 model = "echo/slowly"
 options.delay = 0.05
 
+[model.leaving]
+model = "echo/leaving"
+options.delay = 0.05
+
+[model.stopping]
+model = "echo/stopping"
+options.delay = 0.05
+
 [model.reads]
 model = "echo/sees"
 

@@ -103,11 +103,15 @@ def test_config_prints_every_value_and_where_it_came_from(tmp_path: Path, monkey
     assert f"server.port = 5  # {file}" in lines
     assert "pool.unload_timeout = 60.0  # environment MODEL_UNLOAD_TIMEOUT" in lines
     assert 'server.host = "127.0.0.1"  # default' in lines
-    (model,) = [line for line in lines if line.startswith("model.mine = ")]
-    assert model.endswith(f"  # {file}")
-    entry = json.loads(model.removeprefix("model.mine = ").partition("  # ")[0])
-    assert (entry["model"], entry["pinned"]) == ("org/m", True)
-    assert len([line for line in lines if " = " in line]) == len(list(settings())) + 1
+    model = [line for line in lines if line.startswith("model.")]
+    assert model == [f'model.mine.model = "org/m"  # {file}', f"model.mine.pinned = true  # {file}"]
+    assert len([line for line in lines if " = " in line]) == len(list(settings())) + 2
+
+
+def test_config_prints_the_schema_with_the_options_of_every_backend() -> None:
+    found = json.loads(printed("config", "--schema"))
+    assert found["properties"].keys() >= {"server", "model"}
+    assert "EchoOptions" in found["$defs"]
 
 
 def test_explain_tells_who_runs_a_model() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from universal_core.config import ConfigError, load
+from universal_core.config import Config, ConfigError, load
 
 PROJECT = """
 version: v1
@@ -44,6 +44,66 @@ def test_its_models_become_ours(tmp_path: Path, suffix: str) -> None:
     assert config.model["stabilityai/sdxl-turbo"].options == picture
 
 
+REAL = """
+version: v1
+name: assistant
+namespace: default
+components: {defaults: {parser: {type: PDFParser}}}
+prompts: [{name: default, messages: [{role: system, content: Be kind.}]}]
+rag: {databases: [{name: main, type: ChromaStore, config: {embedding_model: nomic-embed-text}}]}
+datasets: []
+mcp: {servers: [{name: files, transport: stdio, command: npx}]}
+runtime:
+  models:
+    - name: default
+      description: Answers most questions
+      provider: universal
+      model: unsloth/Qwen3-4B-GGUF:Q4_K_M
+      base_url: http://127.0.0.1:11540/v1
+      api_key: ${env:KEY}
+      instructor_mode: tools
+      prompt_format: unstructured
+      tool_call_strategy: native_api
+      prompts: [default]
+      mcp_servers: []
+      default: true
+      keep_loaded: true
+      model_api_parameters: {temperature: 0.7, max_tokens: 2048}
+      extra_body: {n_ctx: 4096, n_batch: 512, cache_type_k: q8_0}
+      transformers: null
+      encoder_config: {max_length: 512}
+    - name: org/name
+      provider: ollama
+      model: gemma3:1b
+"""
+
+
+def test_what_concerns_llamafarm_alone_is_left_to_it(tmp_path: Path) -> None:
+    config = read(tmp_path, REAL)
+    assert config.models.default == "default"
+    assert config.model.keys() == {"default", "org/name"}
+    entry = config.model["default"]
+    assert entry.options == {"n_ctx": 4096, "n_batch": 512, "cache_type_k": "q8_0"}
+    assert (entry.pinned, entry.defaults) == (True, {})
+    assert config.model["org/name"].model == "gemma3:1b"
+
+
+@pytest.mark.parametrize("models", ["", "[]", "{}"])
+def test_a_project_without_models_is_one_too(tmp_path: Path, models: str) -> None:
+    assert read(tmp_path, f"runtime:\n  models: {models}\n").model == {}
+
+
+def test_models_may_stand_below_their_names(tmp_path: Path) -> None:
+    config = read(tmp_path, "runtime: {models: {fast: {model: a/b, provider: universal}, 'x/y': {model: c}}}")
+    assert {name: entry.model for name, entry in config.model.items()} == {"fast": "a/b", "x/y": "c"}
+
+
+def read(folder: Path, text: str) -> Config:
+    file = folder / "llamafarm.yaml"
+    file.write_text(text)
+    return load(str(file), {}).config
+
+
 def test_variables_and_flags_count_more_than_it(tmp_path: Path) -> None:
     file = tmp_path / "llamafarm.yaml"
     file.write_text(PROJECT)
@@ -65,6 +125,11 @@ def test_the_kind_of_a_model_is_the_task_that_its_backend_must_offer(tmp_path: P
         ("runtime: {models: [{model: m, transformers: {model_type: smell}}]}", "'smell' of m is not one of"),
         ("name: no-runtime", "runtime"),
         ("runtime: {models: [{name: nameless}]}", "model"),
+        ("runtime: {models: [{name: a, model: b}, {name: a, model: c}]}", "two of runtime.models have the name a"),
+        (
+            "runtime: {models: [{model: m, transformers: {device: cpu}, extra_body: {device: mps}}]}",
+            "device of m is 'cpu' and, in extra_body, 'mps'; write it once",
+        ),
         ("runtime: [", "llamafarm.yaml: "),
         ("", "llamafarm.yaml: "),
     ],

@@ -145,3 +145,46 @@ def test_models_are_configured_by_name(tmp_path: Path) -> None:
     config = load(write(tmp_path, text), {}).config
     assert (config.model["org/repo:Q4"].pinned, config.model["org/repo:Q4"].backend) == (True, "b")
     assert (config.model["short"].model, config.model["short"].options) == ("org/long", {"n": 3})
+
+
+def test_a_model_has_fields_for_the_options_that_most_backends_have(tmp_path: Path) -> None:
+    file = write(tmp_path, "[model.a]\nslots = 2\ncontext = 512\ndevice = 'cpu'\ndtype = 'float32'\n[model.b]\n")
+    config = load(file, {}).config
+    assert config.model["a"].shortcuts == {"slots": 2, "n_ctx": 512, "device": "cpu", "dtype": "float32"}
+    assert config.model["b"].shortcuts == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ("context = 5\noptions = {n_ctx = 5}", "{file}: model.a: context and options.n_ctx are the same; write one"),
+        ("device = 'cpu'\noptions = {device = 'cpu'}", "device and options.device are the same"),
+        ("slots = 0", "{file}: model.a.slots: Expected int >= 1"),
+        ("unload_timeout = -1", "model.a.unload_timeout: Expected float >= 0"),
+        ("defaults = 5", "model.a.defaults: Expected object, got int"),
+        ("unload_timeuot = 1", "unknown field unload_timeuot; did you mean unload_timeout?"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_told_with_the_file(tmp_path: Path, fields: str, words: str) -> None:
+    file = write(tmp_path, f"[model.a]\n{fields}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert words.format(file=file) in caught.value.message
+
+
+def test_the_same_sources_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, "[pool]\nqueue_limit = 5\n")
+    monkeypatch.setenv("UNIVERSAL_RUNTIME_PORT", "7")
+    loaded = load(file, flags={"server.host": "1.1.1.1"})
+    # What the server itself tells its workers by variables is no source.
+    monkeypatch.setenv("UNIVERSAL_RUNTIME_PORT", "8")
+    write(tmp_path, "[pool]\nqueue_limit = 6\n")
+    again = loaded.sources.read()
+    assert (again.config.pool.queue_limit, again.config.server.port, again.config.server.host) == (6, 7, "1.1.1.1")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "settings.toml"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(str(folder), {})

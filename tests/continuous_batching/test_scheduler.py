@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tiny.formula import Loop, Request, prompt, walk
+from universal_core.batching import take_batches
 
 
 def test_answers_join_and_leave_between_steps() -> None:
@@ -162,3 +163,15 @@ def test_in_a_random_walk_every_answer_is_right_and_every_request_ends(seed: int
     size = dice.choice((8, 16))
     loop = Loop(slots=slots, size=size, cells=cells, divisible=kind != "recurrent", shares=kind != "copying")
     walk(loop, dice, adapters=bool(seed % 2))
+
+
+def test_every_step_counts_as_a_batch_with_its_rows() -> None:
+    loop = Loop()
+    loop.add(Request(prompt(3), 5), Request(prompt(2, 1), 2))
+    take_batches()
+    sizes = loop.sizes(3)
+    assert take_batches() == (3, sum(map(len, sizes)))
+    loop.finish()
+    take_batches()
+    assert loop.turns.plan() == []
+    assert take_batches() == (0, 0)

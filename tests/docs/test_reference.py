@@ -27,7 +27,7 @@ from universal_core.runtime import Runtime
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-FIELDS_OF = ("Backend", "Claim", "MemoryEstimate", "ModelRef", "ModelInfo", "ModelFile")
+FIELDS_OF = ("Backend", "Claim", "MemoryEstimate", "ModelRef", "ModelInfo", "ModelFile", "RequestRecord")
 _TOML = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from clients import outcome, posted, serving, using
 from universal_core.app import create_app, routes
 from universal_core.config import Config, ConfigError, ModelConfig, ModelsConfig
-from universal_core.http.defaults import bodies_of
+from universal_core.http.defaults import _defaults_of, bodies_of
 from universal_core.runtime import Runtime
 
 CHAT = "/v1/chat/completions"
@@ -60,8 +61,8 @@ def test_requests_that_name_no_model_have_the_defaults_of_the_one_they_get() -> 
 
 
 def test_a_request_that_says_what_form_its_answer_has_gets_no_other_form() -> None:
-    with serving(config({"guided_choice": ["yes", "no"]})) as post:
-        assert said(post(CHAT, json=chat())) in ("yes", "no")
+    with serving(config({"guided_json": {"type": "object"}})) as post:
+        assert said(post(CHAT, json=chat())).startswith("{")
         assert said(post(CHAT, json=chat(response_format={"type": "text"}))) == "one two three four"
 
 
@@ -72,8 +73,6 @@ def test_what_ends_an_answer_is_known_to_both_apis() -> None:
 
 
 def test_an_adapter_has_the_defaults_of_its_model_but_for_its_own() -> None:
-    from universal_core.http.defaults import _defaults_of
-
     base = ModelConfig(options={"adapters": {"poet": "x"}}, defaults={"max_tokens": 5, "seed": 1})
     verse = ModelConfig(model="base:poet", defaults={"max_completion_tokens": 7})
     settings = Config(model={"base": base, "verse": verse})
@@ -88,7 +87,86 @@ def test_an_endpoint_without_the_field_leaves_it_out() -> None:
         assert said(post(CHAT, json=chat())) == "one two"
 
 
-def test_a_form_has_defaults_too(tmp_path: Any) -> None:
-    from tiny.drawings import drawing  # type: ignore[import-not-found]
+def test_a_form_has_defaults_too() -> None:
+    with serving(config({"top_k": 2})) as post:
+        files = [("images", ("a.png", b"a picture"))]
 
-    del drawing
+        def predictions(**fields: str) -> int:
+            response = post("/v1/vision/classify", files=files, data={"model": "alias", **fields})
+            assert response.status_code == 200, response.text
+            return len(response.json()["data"][0]["predictions"])
+
+        assert (predictions(), predictions(top_k="3")) == (2, 3)
+
+
+def test_what_is_wrong_with_a_default_is_told_with_where_it_stands() -> None:
+    with serving(config({"temperature": 1.5})) as post:
+        assert said(post(CHAT, json=chat())) == "one two three four"
+        response = post(MESSAGES, json=chat(max_tokens=5))
+        assert response.status_code == 400
+        message = response.json()["error"]["message"]
+        assert message.startswith("temperature: expected")
+        assert "it is the default of alias: model.alias.defaults.temperature in the server's configuration" in message
+        own = post(MESSAGES, json=chat(max_tokens=5, temperature=1.7)).json()["error"]["message"]
+        assert "configuration" not in own
+
+
+def test_a_default_that_a_model_cannot_honour_is_told_so_too() -> None:
+    response = posted(CHAT, chat(), config({"logprobs": True}))
+    assert outcome(response) == (400, "unsupported_field", "logprobs")
+    assert "model.alias.defaults.logprobs" in response.json()["error"]["message"]
+
+
+def test_a_body_that_cannot_be_read_is_told_as_ever() -> None:
+    with serving(config({"max_tokens": 2})) as post:
+        assert outcome(post(CHAT, content=b"{", headers={"content-type": "application/json"}))[0] == 400
+        assert outcome(post(CHAT, json=chat(model=5))) == (400, "invalid_value", "model")  # type: ignore[arg-type]
+        assert outcome(post(CHAT, json=[]))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("defaults", "words"),
+    [
+        ({"temprature": 1}, "model.alias.defaults.temprature: no request has this field; did you mean temperature?"),
+        ({"model": "b"}, "defaults.model: only a request itself can say this"),
+        ({"stream": True}, "defaults.stream: only a request itself can say this"),
+        ({"temperature": "hot"}, "defaults.temperature: Expected `?float"),
+        ({"max_tokens": 5, "max_output_tokens": 6}, "exclude each other; keep one"),
+        ({"response_format": {"type": "text"}, "guided_regex": "a"}, "exclude each other; keep one"),
+    ],
+)
+def test_a_default_that_no_endpoint_could_use_keeps_the_server_from_starting(
+    defaults: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        create_app(Runtime(config(defaults)))
+
+
+def test_every_endpoint_declares_what_it_reads() -> None:
+    runtime = Runtime(Config())
+    for route in routes(runtime):
+        endpoint = getattr(route, "endpoint", None)
+        if not inspect.isroutine(endpoint) or not endpoint.__module__.startswith("universal_core."):
+            continue
+        tree = ast.parse(textwrap.dedent(inspect.getsource(endpoint)))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        read = [ast.unparse(call.args[1]) for call in calls if ast.unparse(call.func) in ("read_json", "read_form")]
+        declared = [body.__name__ for body in bodies_of([route])]
+        if not getattr(route, "path", "").startswith("/v1/models"):
+            assert set(read) <= set(declared), f"{route} reads {read}: @reads({', '.join(read)})"
+
+
+def test_the_query_of_a_connection_has_defaults_too() -> None:
+    path = "/v1/audio/transcriptions/stream?model=alias"
+    app = create_app(Runtime(config({"prompt": ["a", "b"]})))
+    with TestClient(app) as client, client.websocket_connect(path) as socket:
+        event = socket.receive_json()
+    assert event["type"] == "error"
+    assert "model.alias.defaults.prompt" in event["message"]
+
+
+def test_an_application_without_defaults_reads_bodies_as_they_are() -> None:
+    async def use(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(CHAT, json=chat(model="echo/a"))
+
+    assert said(using(use)) == "one two three four"

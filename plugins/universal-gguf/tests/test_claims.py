@@ -153,12 +153,11 @@ def test_a_projector_beside_it_makes_a_model_see_and_hear(
         writer.add_bool("clip.has_audio_encoder", audio)
         writer.add_bool("clip.has_vision_encoder", vision)
 
-    model = write(tmp_path / "m-Q8_0.gguf", "qwen2vl")
-    projector = write(tmp_path / "mmproj-m-F16.gguf", "clip", add, words=False)
+    write(tmp_path / "m-Q8_0.gguf", "qwen2vl")
+    write(tmp_path / "mmproj-m-F16.gguf", "clip", add, words=False)
     offer = found(tmp_path)
     assert media == {"images", "audio"} & set(offer.fields)
     assert offer.files == ("m-Q8_0.gguf", "mmproj-m-F16.gguf")
-    assert offer.memory.weights == model.stat().st_size + projector.stat().st_size
 
 
 def test_a_corrupt_file_is_claimed_so_that_loading_says_what_is_wrong(tmp_path: Path) -> None:
@@ -192,38 +191,6 @@ def test_where_there_is_no_gguf_model_there_is_no_claim(names: list[str]) -> Non
 
 def test_a_variant_of_what_is_no_gguf_is_nobodys_error() -> None:
     assert claim_model(remote(["model.safetensors"], variant="Q9")) is None
-
-
-def test_the_estimate_follows_its_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "m-Q8_0.gguf", "llama")
-    size, token = path.stat().st_size, 4 * 2 * (32 + 32) * 2 * OVERHEAD
-    monkeypatch.setattr(context, "free_memory", lambda device: 100 * GIB)
-    memory = found(tmp_path).memory
-    assert memory.weights == size
-    assert memory.working == int(16 * 1024 * token) + 512 * 3 * 4 + 128 * 2**20
-    monkeypatch.setattr(context, "free_memory", lambda device: 10**6)
-    capped = memory_maximum(10**6, size, token)
-    assert capped == 512
-    assert found(tmp_path).memory.working == int(512 * token) + 512 * 3 * 4 + 128 * 2**20
-
-
-@pytest.mark.parametrize(("architecture", "cells"), [("bert", 0), ("qwen3", 1024)])
-def test_an_encoder_has_no_cache_and_a_decoder_that_pools_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, cells: int
-) -> None:
-    monkeypatch.setattr(context, "free_memory", lambda device: 100 * GIB)
-    write(tmp_path / "m-f16.gguf", architecture, lambda writer: writer.add_pooling_type(gguf.PoolingType.LAST))
-    token = 4 * 2 * (32 + 32) * 2 * OVERHEAD
-    assert found(tmp_path).memory.working == int(cells * token) + 2048 * (8 * 256 + 2 * 512) * 4 + 128 * 2**20
-
-
-def test_a_table_of_the_users_that_cannot_be_read_fails_no_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("UNIVERSAL_CONFIG_FOLDER", str(tmp_path))
-    (tmp_path / "model_context_defaults.yaml").write_text("- nonsense")
-    write(tmp_path / "m-Q8_0.gguf", "llama")
-    assert found(tmp_path).memory.total > 0
 
 
 def remote(names: list[str], variant: str | None = None, **told: Any) -> ModelInfo:
@@ -266,7 +233,6 @@ def test_a_repository_is_claimed_with_the_files_of_one_model_alone() -> None:
     offer = claim_model(remote(names, variant="Q8_0"))
     assert offer is not None
     assert offer.files == ("m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf", "mmproj-F16.gguf")
-    assert offer.memory.weights == 3 * GIB
     assert "images" in offer.fields
 
 

@@ -1,6 +1,10 @@
 """Which model a command asks where it was given none."""
 
-from universal_core.cli.client import Client
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import quote
+
+from universal_core.cli.client import Client, CommandError
 
 
 def model_for(client: Client, given: str | None, task: str) -> dict[str, str]:
@@ -10,5 +14,15 @@ def model_for(client: Client, given: str | None, task: str) -> dict[str, str]:
     """
     if given:
         return {"model": given}
-    able = [model["id"] for model in client.get("/v1/models")["data"] if task in (model.get("tasks") or ())]
+    able = [model["id"] for model in client.get("/v1/models")["data"] if task in _tasks(client, model)]
     return {"model": able[0]} if len(able) == 1 else {}
+
+
+def _tasks(client: Client, model: dict[str, Any]) -> Collection[str]:
+    if model["tasks"] or model["state"] != "configured":
+        return model["tasks"]  # type: ignore[no-any-return]
+    # What is only configured was not looked at for the list.
+    try:
+        return client.get(f"/v1/models/{quote(model['id'])}")["tasks"]  # type: ignore[no-any-return]
+    except CommandError:
+        return ()

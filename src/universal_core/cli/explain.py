@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import click
+import msgspec
 
 from universal_core.cli.completion import complete_models
 from universal_core.cli.options import config_option, json_option, load_config
@@ -29,7 +30,8 @@ def explain_command(model: str, file: str | None, as_json: bool) -> None:
     explanation = explain(Runtime(load_config(file).config).router, model)
     output = Output(as_json)
     if as_json:
-        output.value(explanation)
+        # The documents are files of the model, which a script can read itself.
+        output.value(msgspec.structs.replace(explanation, info=msgspec.structs.replace(explanation.info, documents={})))
     else:
         output.line("\n".join(lines(explanation)))
     if explanation.winner is None:

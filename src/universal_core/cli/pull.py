@@ -42,7 +42,8 @@ def pull_command(client: Client, output: Output, model: str) -> None:
         output.note(f"stopped; `universal pull {model}` goes on where this left off")
         raise
     if not output.json:
-        output.line(f"{model} is on this machine" + (f": {readable(last['bytes'])}" if last.get("bytes") else ""))
+        size = f": {readable(last['size_bytes'])}" if last.get("size_bytes") else ""
+        output.line(f"{model} is on this machine{size}")
 
 
 @contextmanager

@@ -34,7 +34,13 @@ Stop with Ctrl-C.
 @click.option("--welcome", is_flag=True, help="Print lines to try, once the server answers.")
 @setting_options
 def serve_command(file: str | None, welcome: bool, **values: str | None) -> None:
-    """Serve models until stopped."""
+    """Serve models until stopped.
+
+    \b
+    Example:
+      universal serve
+      universal serve --host 0.0.0.0 --port 8000 --models-preload Qwen/Qwen3-0.6B
+    """
     # Imported here so that the other commands start without the server's imports.
     from universal_core.serve import serve
 

@@ -14,7 +14,7 @@ from universal_core.config.load import (
     publish_folder,
     settings,
 )
-from universal_core.config.schema import schema
+from universal_core.config.schema import schema, schema_text
 from universal_core.config.sections import (
     SHORTCUTS,
     Config,
@@ -65,5 +65,6 @@ __all__ = [
     "parse",
     "publish_folder",
     "schema",
+    "schema_text",
     "settings",
 ]

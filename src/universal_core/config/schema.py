@@ -30,6 +30,11 @@ def schema(backends: Iterable[Backend] = ()) -> dict[str, Any]:
     return {"$schema": DIALECT, **whole, "title": TITLE, "$defs": dict(sorted(parts.items()))}
 
 
+def schema_text(backends: Iterable[Backend] = ()) -> str:
+    """Return the schema as it is written into a file."""
+    return msgspec.json.format(msgspec.json.encode(schema(backends)), indent=2).decode()
+
+
 def _tell_options(model: dict[str, Any], options: dict[str, Any]) -> None:
     """Say in the schema of a model which options it may have: those of any backend, or of the one that it names."""
     known = model["properties"]["options"]

@@ -27,7 +27,7 @@ class Measures:
 
     def __init__(self, version: str) -> None:
         # The times at which series began would be one more line for each, of no use to Prometheus.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         info = Info("universal_build", "The server's version, and that of its Python.", registry=self.registry)

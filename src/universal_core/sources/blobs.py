@@ -113,7 +113,7 @@ def _over_http(blob: Blob, file: BinaryIO, meter: Meter) -> None:
             # Some proxies know no ranges, and send the whole file.
             _empty(file)
             meter.received(-start)
-        for piece in response.iter_bytes(_PIECE):
+        for piece in response.iter_bytes():
             file.write(piece)
             meter.received(len(piece))
     if file.tell() < blob.size:

@@ -4,13 +4,13 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from universal_core.models import ModelFile, ModelInfo, ModelRef, OnDisk
+from universal_core.reading import open_unnoticed
 
 DOCUMENTS = (
     "config.json",
@@ -42,7 +42,8 @@ def read_document(path: Path) -> Any:
     try:
         if path.stat().st_size > DOCUMENT_LIMIT:
             return None
-        data = read_unnoticed(path)
+        with open_unnoticed(path) as file:
+            data = file.read()
         # Few documents have such integers, and the rest are read many times as fast.
         return json.loads(data, parse_int=_portable) if _LONG.search(data) else msgspec.json.decode(data)
     except (OSError, ValueError, msgspec.DecodeError):
@@ -52,19 +53,6 @@ def read_document(path: Path) -> Any:
 def _portable(digits: str) -> int | float:
     value = int(digits) if len(digits) <= _DIGITS else float(digits)
     return value if -_LARGEST <= value < _LARGEST else float(value)
-
-
-def read_unnoticed(path: Path, limit: int = -1) -> bytes:
-    """Return a file's bytes, the first ``limit`` of them, such that it does not count as used. Raises OSError.
-
-    When a model was last used is told by the access times of its files, which a mere look is not to change; only the
-    owner of a file may ask for that.
-    """
-    quiet: int = getattr(os, "O_NOATIME", 0)
-    with suppress(PermissionError), open(path, "rb", opener=lambda file, flags: os.open(file, flags | quiet)) as file:
-        return file.read(limit)
-    with path.open("rb") as file:
-        return file.read(limit)
 
 
 def describe_folder(folder: Path, *, id: str, ref: ModelRef, source: str, revision: str | None = None) -> ModelInfo:

@@ -5,7 +5,8 @@ from pathlib import Path
 from universal_core.errors import Forbidden, ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.models import ModelFile, ModelInfo, ModelRef
-from universal_core.sources.documents import describe_folder, on_disk, read_unnoticed
+from universal_core.reading import open_unnoticed
+from universal_core.sources.documents import describe_folder, on_disk
 from universal_core.sources.ollama import describe_manifest
 
 MARKS = ("config.json", "model_index.json", "modules.json", "*.gguf", "*.safetensors")
@@ -64,7 +65,8 @@ def is_model(folder: Path) -> bool:
 
 def _is_gguf(path: Path) -> bool:
     try:
-        return read_unnoticed(path, len(_GGUF)) == _GGUF
+        with open_unnoticed(path) as file:
+            return file.read(len(_GGUF)) == _GGUF
     except OSError:
         return False
 

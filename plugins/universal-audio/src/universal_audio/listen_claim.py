@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from universal_audio.listen.names import SHORT_NAMES
 from universal_audio.listen.options import RecognitionOptions, WhisperOptions
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef
+from universal_core import Backend, Claim, ModelInfo, ModelRef
 
 WHISPER = Backend(
     name="whisper",
@@ -40,7 +40,6 @@ _SAVED = (
     *("tokenizer*", "vocab*", "merges.txt", "normalizer.json", "special_tokens_map.json", "added_tokens.json"),
     *("spiece.model", "sentencepiece*.model", "model.safetensors*", "model-*.safetensors"),
 )
-_LIBRARY_BYTES = {WHISPER.name: 192 * 2**20, RECOGNITION.name: 512 * 2**20}
 
 
 @cache
@@ -75,7 +74,6 @@ def _claim_converted(info: ModelInfo) -> Claim | None:
         tasks=WHISPER.tasks,
         rank=60,
         reason="model.bin, a vocabulary and config.json are those of a Whisper in CTranslate2's format",
-        memory=_memory(info, WHISPER.name, "model.bin"),
         slots=WhisperOptions().slots,
         fields=WHISPER_FIELDS,
         files=_CONVERTED,
@@ -91,7 +89,6 @@ def _claim_to_convert(info: ModelInfo) -> Claim | None:
         tasks=WHISPER.tasks,
         rank=30,
         reason=f"config.json names {info.architectures[0]}, which is converted to CTranslate2's format once",
-        memory=_memory(info, WHISPER.name, "model*.safetensors"),
         slots=WhisperOptions().slots,
         fields=WHISPER_FIELDS,
         files=_SAVED,
@@ -109,7 +106,6 @@ def _claim_saved(info: ModelInfo) -> Claim | None:
         tasks=RECOGNITION.tasks if _is_whisper(info) else ("transcribe",),
         rank=50,
         reason=f"config.json names the speech recognition model {name}, and its weights are safetensors",
-        memory=_memory(info, RECOGNITION.name, "model*.safetensors"),
         fields=SEQUENCE_FIELDS if _is_whisper(info) else RECOGNITION_FIELDS,
         files=_SAVED,
     )
@@ -138,8 +134,3 @@ def _has_weights(info: ModelInfo) -> bool:
 def _hears(info: ModelInfo) -> bool:
     found = info.documents.get("preprocessor_config.json")
     return isinstance(found, dict) and ("sampling_rate" in found or "feature_extractor_type" in found)
-
-
-def _memory(info: ModelInfo, backend: str, weights: str) -> MemoryEstimate:
-    """Return the bytes of the weights as on disk, and what the libraries and a batch of windows take beside them."""
-    return MemoryEstimate(weights=info.size_of(weights), working=_LIBRARY_BYTES[backend])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from universal_audio.speech.options import KokoroOptions, SpeechOptions
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef
+from universal_core import Backend, Claim, ModelInfo, ModelRef
 
 TASKS = ("speak", "list_voices")
 KOKORO_REPOSITORY = "hexgrad/Kokoro-82M"
@@ -34,9 +34,6 @@ _BESIDE_WEIGHTS = (
     *("tokenizer*.json", "vocab.*", "*.model", "special_tokens_map.json", "added_tokens.json"),
     *("speaker_embeddings_path.json", "speaker_embeddings/*", "voices/*.npy", "vocoder/*"),
 )
-# Measured: 1 GiB to speak 510 phonemes, the most at a time, and half a GiB of libraries.
-_KOKORO_WORKING = 1536 * 1024**2
-_WORKING = 768 * 1024**2
 
 
 def backends() -> Iterable[Backend]:
@@ -67,7 +64,6 @@ def claim_kokoro(info: ModelInfo) -> Claim | None:
         tasks=TASKS,
         rank=60,
         reason=f"config.json describes a Kokoro model, with weights in {weights[0].name} and {len(voices)} voices",
-        memory=MemoryEstimate(weights=weights[0].size, working=_KOKORO_WORKING),
         slots=KokoroOptions().slots,
         fields=("speed", "language", "seed"),
         files=("config.json", weights[0].name, "voices/*.pt"),
@@ -77,21 +73,20 @@ def claim_kokoro(info: ModelInfo) -> Claim | None:
 def claim_transformers(info: ModelInfo) -> Claim | None:
     """Offer to run what the text-to-audio pipeline of transformers loads and speaks with."""
     architecture = next((name for name in info.architectures if name in _ARCHITECTURES), None)
-    weights = _weights(info)
+    weights = weights_of(info)
     if architecture is None or not weights:
         return None
     return Claim(
         backend=TRANSFORMERS.name,
         tasks=TASKS,
         reason=f"config.json names the speech model {architecture}",
-        memory=MemoryEstimate(weights=info.size_of(*weights), working=_WORKING),
         slots=SpeechOptions().slots,
         fields=("seed", "speed") if architecture == "VitsModel" else ("seed",),
         files=(*weights, *_BESIDE_WEIGHTS),
     )
 
 
-def _weights(info: ModelInfo) -> tuple[str, ...]:
+def weights_of(info: ModelInfo) -> tuple[str, ...]:
     """Return the files of a model's weights: safetensors, or else .bin, which transformers reads as mere numbers."""
     for suffix in ("safetensors", "bin"):
         stem = "model" if suffix == "safetensors" else "pytorch_model"

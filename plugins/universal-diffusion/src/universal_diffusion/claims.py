@@ -3,13 +3,12 @@
 import glob
 from typing import Any
 
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, accelerator, available_memory, has_bfloat16
+from universal_core import Backend, Claim, ModelInfo, available_memory
 from universal_diffusion.checkpoints import Checkpoint, checkpoint_of
 from universal_diffusion.files import INDEX, Component, components_of, files_for, variants_of
 from universal_diffusion.options import PRELOAD, DiffusionOptions
-from universal_diffusion.placement import Needs, choose_placement, needed, resident
+from universal_diffusion.planning import plan, usual_device
 from universal_diffusion.signatures import Relatives, relatives_of, signature_of
-from universal_diffusion.weighing import needs_of, needs_of_checkpoint
 
 BACKEND = Backend(
     name="diffusion",
@@ -20,8 +19,6 @@ BACKEND = Backend(
     engine="pytorch",
 )
 
-# PyTorch, transformers and diffusers before any weights.
-_LIBRARIES = 512 * 2**20
 # The fields of a request, each with the parameters of a pipeline's call that it may become.
 _FIELDS = {
     "guidance_scale": {"guidance_scale", "true_cfg_scale"},
@@ -95,13 +92,12 @@ def _tasks(relatives: Relatives) -> tuple[str, ...]:
 
 def _claim_folder(info: ModelInfo, kind: str, relatives: Relatives, tasks: tuple[str, ...]) -> Claim | None:
     components = components_of(info)
-    needs = needs_of(info, components, _element())
     words = f"{INDEX} names {kind}, which diffusers has classes for: {', '.join(dict.fromkeys(relatives.names))}"
     return _claim(
         words + _unsafe(components),
         tasks,
         relatives,
-        needs,
+        info,
         files=tuple(glob.escape(name) for name in files_for(info, components)),
     )
 
@@ -120,22 +116,18 @@ def _claim_checkpoint(info: ModelInfo, checkpoint: Checkpoint) -> Claim | None:
     words = (
         f"{checkpoint.name} has the tensors of a {checkpoint.kind}; its configuration must be at hand when it is loaded"
     )
-    needs = needs_of_checkpoint(info, checkpoint, _element())
-    return _claim(words, _tasks(relatives), relatives, needs, files=("*",))
+    return _claim(words, _tasks(relatives), relatives, info, files=("*",))
 
 
-def _claim(words: str, tasks: tuple[str, ...], relatives: Relatives, needs: Needs, *, files: tuple[str, ...]) -> Claim:
-    device = accelerator("auto")
-    room = device.free if device else available_memory("cpu")
-    options = DiffusionOptions()
-    placement = choose_placement(needs, room, "cuda" if device else "cpu", options)
-    working = needed(needs, placement, needs.shape.usual_size)
-    done = placement.words()
+def _claim(
+    words: str, tasks: tuple[str, ...], relatives: Relatives, info: ModelInfo, *, files: tuple[str, ...]
+) -> Claim:
+    options, device = DiffusionOptions(), usual_device()
+    done = plan(info, options, device).placement.words()
     return Claim(
         backend=BACKEND.name,
         tasks=tasks,
-        reason=words + (f"; to fit into {room / 1e9:.1f} GB: {done}" if done else ""),
-        memory=MemoryEstimate(weights=resident(needs, placement.offload), working=working + _LIBRARIES),
+        reason=words + (f"; to fit into {available_memory(device) / 1e9:.1f} GB: {done}" if done else ""),
         slots=options.slots,
         fields=_fields(relatives),
         files=files,
@@ -150,8 +142,3 @@ def _fields(relatives: Relatives) -> tuple[str, ...]:
         *(field for field, parameters in _FIELDS.items() if parameters & taken),
         *(("loras",) if any(each.loads_loras for each in found) else ()),
     )
-
-
-def _element() -> int:
-    """Return the bytes of one value on the device that models run on by default."""
-    return 2 if accelerator("auto") or has_bfloat16() else 4

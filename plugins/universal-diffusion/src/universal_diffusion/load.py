@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
-import msgspec
 import torch
 import transformers
 from diffusers.utils import logging as diffusers_logging
@@ -24,6 +23,7 @@ from universal_diffusion.memory import free_memory
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.pickles import with_pickles
 from universal_diffusion.placement import Needs, Placement, choose_placement
+from universal_diffusion.planning import with_upcast
 from universal_diffusion.single_file import load_checkpoint
 from universal_diffusion.weighing import is_stored_in, needs_of
 
@@ -65,7 +65,7 @@ def _load_folder(info: ModelInfo, options: DiffusionOptions, device: torch.devic
     _check_code(info, components, options)
     folder = info.path or ""
     dtype = _dtype_of(info, components, options, device)
-    needs = _decoding(needs_of(info, components, dtype.itemsize), dtype)
+    needs = with_upcast(needs_of(info, components, dtype.itemsize), is_half=dtype == torch.float16)
     placement = choose_placement(needs, free_memory(device), device.type, options)
     target = device if placement.offload == "none" else torch.device("cpu")
     parts: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def _place(pipeline: Any, device: torch.device, dtype: torch.dtype, options: Dif
     sizes = [sum(weight.nbytes for weight in part.parameters()) for part in modules.values()]
     shape = Shape.of({name: part.config for name, part in modules.items()})
     needs = Needs(weights=sum(sizes), largest=max(sizes, default=0), shape=shape, element=dtype.itemsize)
-    needs = _decoding(needs, dtype)
+    needs = with_upcast(needs, is_half=dtype == torch.float16)
     placement = choose_placement(needs, free_memory(device), device.type, options)
     if placement.offload == "none":
         pipeline.to(device)
@@ -178,12 +178,6 @@ def _dtype_of(
     """
     half = torch.float16 if is_stored_in(info, components, "F16") else torch.bfloat16
     return pick_dtype(options.dtype, device, half)
-
-
-def _decoding(needs: Needs, dtype: torch.dtype) -> Needs:
-    """Count 4 bytes a value in a VAE that diffusers computes in float32, because float16 overflows there."""
-    upcast = dtype == torch.float16 and needs.shape.vae.get("force_upcast")
-    return msgspec.structs.replace(needs, decoding=4) if upcast else needs
 
 
 def _check_code(info: ModelInfo, components: Sequence[Component], options: DiffusionOptions) -> None:

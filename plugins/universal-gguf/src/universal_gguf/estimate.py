@@ -9,7 +9,7 @@ from universal_core import AdapterPlace, Claim, LoadFailed, MemoryEstimate, Mode
 from universal_gguf.architectures import ENCODERS
 from universal_gguf.build import has_accelerator
 from universal_gguf.cache import CELLS, Store, cache_bytes
-from universal_gguf.context import cells_for, choose_context, planned_context
+from universal_gguf.context import Context, cells_for, choose_context, planned_context
 from universal_gguf.header import Header, read_header
 from universal_gguf.options import GenerationOptions, PooledOptions
 from universal_gguf.quantization import Choice, choose, files_of, path_of, variants_of
@@ -116,12 +116,16 @@ def store_of(options: GenerationOptions, step: int | None = None) -> Store:
 
 
 def _cells(model: Model, header: Header, options: GenerationOptions) -> int:
+    context = _context(model, header, options)
+    return cells_for(context.size, context.maximum, slots=options.slots, asked=options.cache_tokens)
+
+
+def _context(model: Model, header: Header, options: GenerationOptions) -> Context:
     try:
-        context = planned_context(model.info, header, options, model.choice.size)
+        return planned_context(model.info, header, options, model.choice.size)
     except LoadFailed:
         # The user's own table cannot be read, which loading will say.
-        context = choose_context(asked=options.n_ctx, trained=header.context_length)
-    return cells_for(context.size, context.maximum, slots=options.slots, asked=options.cache_tokens)
+        return choose_context(asked=options.n_ctx, trained=header.context_length)
 
 
 def compute_bytes(header: Header, step: int, cells: int, scores: int, *, flash: bool) -> int:
@@ -215,7 +219,7 @@ def _options(model: Model) -> list[Smaller]:
     options = model.options
     if isinstance(options, PooledOptions) or model.header is None:
         return []
-    context = planned_context(model.info, model.header, options, model.choice.size).size
+    context = _context(model, model.header, options).size
     half = 1 << (max(context - 1, 1).bit_length() - 1)
     found: list[tuple[dict[str, object], str]] = []
     for size in (half, half // 4):

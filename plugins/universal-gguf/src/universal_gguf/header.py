@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from universal_core import LoadFailed
+from universal_core import LoadFailed, open_unnoticed
 from universal_gguf.scan import MOST_ENTRIES, Array, Scalar, Scan
 from universal_gguf.tensors import MOST_TENSORS, Tensor, check_places, read_tensors
 
@@ -168,7 +168,7 @@ def read_header(path: str | Path) -> Header:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, changed: int) -> Header:
-    with path.open("rb") as file:
+    with open_unnoticed(path) as file:
         scan = Scan(file, path, size)
         version = _check_beginning(scan)
         tensor_count = scan.count("the number of tensors", MOST_TENSORS)

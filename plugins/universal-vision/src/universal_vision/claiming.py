@@ -1,9 +1,9 @@
-"""What the claims of all backends have in common: a model's files, and the memory that it takes."""
+"""What the claims of all backends have in common: a model's files, and what it lacks."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
+from universal_core import Backend, Claim, ModelInfo
 from universal_text.files import files_beside, weight_files
 
 PRELOAD = (
@@ -22,7 +22,6 @@ PRELOAD = (
 """What all backends preload: the same, so that one nursery, with one copy of PyTorch, forks the workers of all."""
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
-_LIBRARIES = 256 * 2**20
 
 
 def offer(
@@ -31,27 +30,24 @@ def offer(
     *,
     tasks: Sequence[str],
     reason: str,
-    working: int = 0,
     slots: int = 1,
     fields: Sequence[str] = (),
     rank: int = 50,
 ) -> Claim | None:
     """Return an offer for a model in safetensors, None where it has no complete set of them.
 
-    The estimate is the size of the weights, and ``working`` bytes with 256 MiB for the libraries beside them. The
-    reason says so where the model cannot be loaded because timm is not installed.
+    The reason says so where the model cannot be loaded because timm is not installed.
     """
     weights = weight_files(info)
     if not weights:
         return None
-    sizes = {file.name: file.size for file in info.files}
-    beside = tuple(name for name in _PROCESSORS if name in sizes)
+    names = {file.name for file in info.files}
+    beside = tuple(name for name in _PROCESSORS if name in names)
     return Claim(
         backend=backend.name,
         tasks=tuple(tasks),
         rank=rank,
         reason=reason + _lacking(info),
-        memory=MemoryEstimate(weights=sum(sizes[name] for name in weights), working=working + _LIBRARIES),
         slots=slots,
         fields=tuple(fields),
         files=(*weights, *files_beside(info), *beside),

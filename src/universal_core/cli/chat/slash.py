@@ -34,7 +34,7 @@ def obey(session: "Session", name: str, argument: str) -> None:
         raise CommandError(f"there is no {name} here; /help lists what there is, and a space before it makes it text")
     if argument and not command.argument:
         raise CommandError(f"{name} stands alone, got {argument!r}")
-    if not argument and command.argument.isupper():
+    if not argument and command.argument and not command.argument.startswith("["):
         raise CommandError(f"{name} needs more: {name} {command.argument}")
     command.run(session, argument)
 

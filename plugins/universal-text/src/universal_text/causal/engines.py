@@ -18,7 +18,7 @@ from universal_text.causal.batching.store import Store
 from universal_text.causal.inputs import Inputs
 from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.solo import SoloRunner
-from universal_text.claims import TOKENS_PER_SLOT
+from universal_text.key_values import tokens_set_aside
 from universal_text.linear import prepare
 from universal_text.options import CausalOptions
 from universal_text.side_by_side import Unsupported
@@ -116,7 +116,7 @@ def cells_for(options: CausalOptions, context: int, device: torch.device, size: 
     """
     if options.cache_tokens is not None:
         return options.cache_tokens
-    reserved = options.slots * min(TOKENS_PER_SLOT, context)
+    reserved = tokens_set_aside(options, context)
     if device.type != "cpu" and options.n_ctx is None:
         return reserved
     free = available_memory(str(device) if device.type == "cuda" else "cpu")

@@ -27,7 +27,7 @@ from universal_text.causal.load import load, template_of, vocabulary_of
 from universal_text.causal.sampling import Sampler
 from universal_text.causal.settings import default_sampling
 from universal_text.causal.vocabulary import TokenizerVocabulary
-from universal_text.claims import context_of
+from universal_text.key_values import context_of
 from universal_text.options import CausalOptions
 
 # For the few models without positions (recurrent ones), whose state does not grow.

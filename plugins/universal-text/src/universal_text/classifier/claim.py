@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
+from universal_core import Backend, Claim, ModelInfo
 from universal_text.claims import is_causal
 from universal_text.classifier.options import ClassifierOptions
 from universal_text.documents import kinds_of, modules_of
-from universal_text.estimates import working_bytes
 from universal_text.files import files_beside, weight_files
 from universal_text.options import PRELOAD
 from universal_text.tables import class_in
@@ -110,7 +109,6 @@ def _claim(
         tasks=tasks,
         rank=_RANK,
         reason=f"{reason}, and its weights are safetensors",
-        memory=MemoryEstimate(weights=info.size_of(*weights), working=working_bytes(info.config)),
         slots=_SLOTS,
         fields=fields,
         files=(*weights, *files_beside(info), *_LAYOUT, *more),

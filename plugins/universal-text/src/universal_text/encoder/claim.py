@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo
+from universal_core import Backend, Claim, ModelInfo
 from universal_text.documents import kinds_of, modules_of
 from universal_text.encoder.options import EncoderOptions
-from universal_text.estimates import working_bytes
 from universal_text.files import files_beside, weight_files
 from universal_text.options import PRELOAD
 
@@ -95,7 +94,6 @@ def _claim(info: ModelInfo, rank: int, reason: str, folder: str, files: tuple[st
         tasks=BACKEND.tasks,
         rank=rank,
         reason=reason,
-        memory=MemoryEstimate(weights=info.size_of(*weights), working=working_bytes(info.config)),
         slots=_SLOTS,
         fields=("dimensions", "normalize", "prompt_name"),
         files=(*weights, *files_beside(info, folder), *files),

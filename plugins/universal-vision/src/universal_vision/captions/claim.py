@@ -20,7 +20,6 @@ BACKEND = Backend(
 
 _BOTH = ("caption", "answer_question")
 _TABLES = ("MODEL_FOR_IMAGE_TEXT_TO_TEXT", "MODEL_FOR_VISUAL_QUESTION_ANSWERING")
-_WORKING = 256 * 2**20
 
 
 class _Kind(NamedTuple):
@@ -65,7 +64,6 @@ def claim(info: ModelInfo) -> Claim | None:
         BACKEND,
         tasks=tasks,
         reason=_reason(info, name),
-        working=_WORKING,
         slots=CaptionOptions().slots,
         fields=("prompt",) if "caption" in tasks else (),
     )

@@ -1,7 +1,7 @@
 """Which models the ``vision-chat`` backend offers to run, told from config.json and the list of files alone."""
 
 from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Backend, Claim, ModelInfo
-from universal_text.claims import ADAPTER_FIELDS, COMPLETE_FIELDS, is_causal, state_of
+from universal_text.claims import ADAPTER_FIELDS, COMPLETE_FIELDS, is_causal
 from universal_text.tables import class_in
 from universal_vision.captions.claim import MODEL_TYPES as CAPTIONERS
 from universal_vision.chat.options import ChatOptions
@@ -40,7 +40,6 @@ def claim(info: ModelInfo) -> Claim | None:
         BACKEND,
         tasks=BACKEND.tasks,
         reason=f"config.json names {architecture}, which reads pictures and text, and its weights are safetensors",
-        working=state_of(info.config, ChatOptions().slots),
         slots=ChatOptions().slots,
         fields=SAMPLING_FIELDS + CHAT_FIELDS + COMPLETE_FIELDS + ADAPTER_FIELDS + ("images", "prompt"),
         rank=60,

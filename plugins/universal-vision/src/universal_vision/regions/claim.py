@@ -16,9 +16,6 @@ BACKEND = Backend(
 
 _DOES = {"detect": "finds things", "segment": "makes masks", "estimate_depth": "estimates depths"}
 
-# What a batch of pictures takes in the layers of a model, and one picture while its masks are made.
-_WORKING = 1024 * 2**20
-
 
 def claim(info: ModelInfo) -> Claim | None:
     """Return an offer for a model that finds things, makes masks or estimates depths; None for anything else."""
@@ -30,7 +27,6 @@ def claim(info: ModelInfo) -> Claim | None:
         BACKEND,
         tasks=kind.tasks,
         reason=_reason(kind),
-        working=_WORKING,
         slots=RegionOptions().slots,
         fields=kind.fields,
     )

@@ -20,7 +20,7 @@ from universal_core.conversation import Sequence
 from universal_core.repositories import find_place
 from universal_text.causal.load import load, vocabulary_of
 from universal_text.causal.vocabulary import TokenizerVocabulary
-from universal_text.claims import context_of
+from universal_text.key_values import context_of
 from universal_text.options import CausalOptions
 
 _log = logging.getLogger(__name__)
