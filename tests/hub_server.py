@@ -31,7 +31,7 @@ def commit_of(files: Mapping[str, bytes]) -> str:
 
 
 class Gate:
-    """Holds a file back after some of its bytes; ``reached`` is set when they are sent, and ``open`` lets the rest go."""
+    """Holds a file back after some bytes; ``reached`` is set when they are sent, and ``open`` lets the rest go."""
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -167,6 +167,8 @@ class HubRequest(BaseHTTPRequestHandler):
             elif found := RESOLVE.match(path):
                 self._resolve(found["repo"], found["revision"], found["file"])
             elif found := STORAGE.match(path):
+                if self.headers.get("authorization"):
+                    raise Refusal(400, "TokenGivenAway")
                 self._send_file(found["file"], self.hub.files(found["repo"], found["commit"])[found["file"]], {})
             elif path == TOKEN:
                 self._give_token()

@@ -89,6 +89,17 @@ def test_nobody_else_of_the_machine_can_read_the_file(archive: Archive, path: Pa
     assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
 
 
+def test_limits_may_change_while_it_is_open(path: Path) -> None:
+    archive = Archive(ResponsesConfig(path=str(path)))
+    archive.configure(ResponsesConfig(path="elsewhere", max_age=100))
+    # The first look is made when the first is saved.
+    Archive(ResponsesConfig(path=str(path))).save(answer("old"))
+    age(path, "old", 101)
+    archive.save(answer("new"))
+    with pytest.raises(Missing):
+        archive.find("old")
+
+
 def test_what_was_not_used_for_long_is_removed(path: Path) -> None:
     Archive(ResponsesConfig(path=str(path))).save(answer("old"))
     age(path, "old", 101)

@@ -152,9 +152,7 @@ def test_what_several_wait_for_is_downloaded_once_and_all_are_told(hub: Hub, run
     assert hub.count("GET /org/shared/resolve/") == 2
 
 
-def test_a_download_ends_with_the_last_who_waits_and_the_next_goes_on_from_there(
-    hub: Hub, run: Run, cache: Path
-) -> None:
+def test_a_download_ends_with_the_last_who_waits_and_the_next_goes_on(hub: Hub, run: Run, cache: Path) -> None:
     hub.add("org/left", FILES)
     gate = hub.hold("model.safetensors", MEGABYTE // 2)
 

@@ -32,6 +32,7 @@ placement busy uses
 budget measurements
 room
 pool
+states
 call
 router metrics tracing
 revision

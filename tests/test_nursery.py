@@ -10,7 +10,7 @@ import pytest
 
 from installed import install, on_path
 from runtimes import DEADLINE, ask, running
-from universal_core.config import Config, WorkersConfig
+from universal_core.config import Config, LoggingConfig, WorkersConfig
 from universal_core.runtime import Runtime
 
 # "heavy/NAME" tells what was imported before its process began, and who forked it.
@@ -81,6 +81,16 @@ def test_the_second_model_of_a_kind_is_forked_with_its_imports_done() -> None:
             assert preloaded == "True"
             assert importer == parent == str(nursery)
         assert told[0][2] != told[1][2]
+
+    run(use)
+
+
+def test_another_way_to_log_has_a_nursery_of_its_own() -> None:
+    async def use(runtime: Runtime) -> None:
+        await ask(runtime, "heavy/a")
+        runtime.pool.configure(Config(logging=LoggingConfig(level="debug")))
+        await ask(runtime, "heavy/b")
+        assert len(nurseries(runtime)) == 2
 
     run(use)
 

@@ -9,7 +9,6 @@ import pytest
 
 from runtimes import DEADLINE, ask, running
 from universal_core.config import Config, ConfigError, load
-from universal_core.errors import BadRequest
 from universal_core.runtime import Reloaded, Runtime
 
 
@@ -89,7 +88,7 @@ def test_options_that_the_backend_of_a_loaded_model_lacks_change_nothing(tmp_pat
         async with started(tmp_path, '[model.a]\nmodel = "echo/a"\n') as file:
             await ask(file.runtime, "a")
             before = pid(file.runtime, "a")
-            with pytest.raises(BadRequest, match="unknown field dealy; did you mean delay"):
+            with pytest.raises(ConfigError, match=r"model\.a: options of .* unknown field dealy; did you mean delay"):
                 await file.reload('[model.a]\nmodel = "echo/a"\noptions = {dealy = 1}\n')
             assert await ask(file.runtime, "a") == "hello there"
             assert pid(file.runtime, "a") == before
@@ -111,8 +110,10 @@ def test_a_model_goes_on_where_nothing_differs_that_it_was_loaded_with(tmp_path:
         async with started(tmp_path, '[model.a]\nmodel = "echo/a"\n') as file:
             await ask(file.runtime, "a")
             before = pid(file.runtime, "a")
-            await file.reload('[model.a]\nmodel = "echo/a"\npinned = true\nunload_timeout = 5\ndefaults = {seed = 1}\n')
+            text = '[pool]\nqueue_limit = 3\n[model.a]\nmodel = "echo/a"\npinned = true\nunload_timeout = 5\n'
+            await file.reload(text + "defaults = {seed = 1}\n")
             (entry,) = file.runtime.pool.entries.values()
+            assert entry.queue.limit == 3
             assert (entry.plan.pinned, entry.plan.unload_timeout) == (True, 5.0)
             await ask(file.runtime, "a")
             assert pid(file.runtime, "a") == before

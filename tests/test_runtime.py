@@ -55,11 +55,21 @@ def test_the_state_of_a_model_is_what_health_shows() -> None:
     asyncio.run(main())
 
 
-def test_the_device_is_told_with_its_memory_as_people_read_it() -> None:
-    info = Runtime(Config(workers=WorkersConfig(device="cpu"))).device_info()
-    assert info["type"] == "cpu"
-    assert (info["memory_allocated"], info["memory_reserved"]) == ("0 B", "0 B")
-    assert info["memory_total"].endswith("B")
+def test_devices_are_told_with_what_models_may_take_there_and_what_they_do() -> None:
+    async def main() -> None:
+        config = Config(workers=WorkersConfig(device="cpu"), pool=PoolConfig(memory_limit=500_000_000))
+        async with asyncio.timeout(DEADLINE), running(config) as runtime:
+            await ask(runtime, "echo/a")
+            (found,) = runtime.devices()
+            (state,) = runtime.models()
+            assert (found.type, found.limit_bytes) == ("cpu", 500_000_000)
+            assert found.measured_bytes == state.memory_bytes > 0
+            assert found.reserved_bytes == state.reserved_bytes >= state.memory_bytes
+            words = found.in_words()
+            assert words["memory_allocated"].endswith("MB")
+            assert words["memory_total"].endswith("B")
+
+    asyncio.run(main())
 
 
 def test_idle_models_are_looked_for_while_it_runs() -> None:
@@ -69,7 +79,7 @@ def test_idle_models_are_looked_for_while_it_runs() -> None:
             told = listen(runtime)
             await runtime.start()
             await ask(runtime, "echo/a")
-            assert [await told.get(), await told.get()] == ["model_loaded", "model_unloaded"]
+            assert [await told.get() for _ in range(3)] == ["model_loaded", "request_finished", "model_unloaded"]
             assert runtime.models() == []
 
     asyncio.run(main())

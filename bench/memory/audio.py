@@ -36,7 +36,9 @@ def _converted(size: str, kind: str) -> Case:
 def _saved(size: str, dtype: str) -> Case:
     settings = {"backend": "speech-recognition"}
     work = partial(_recordings, 1)
-    return Case(f"whisper-{size} transformers {dtype}", partial(_write_whisper, size=size), work, _dtype(dtype), settings)
+    return Case(
+        f"whisper-{size} transformers {dtype}", partial(_write_whisper, size=size), work, _dtype(dtype), settings
+    )
 
 
 def _dtype(dtype: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ def cases() -> list[Case]:
     return [
         Case("ms-marco-MiniLM-L6", ranks, _ranking),
         Case("BERT-base classifier", classifies, _classifying),
-        Case("BERT-base classifier, bfloat16", classifies, _classifying, {"dtype": "bfloat16"}),
+        Case("BERT-base classifier bfloat16", classifies, _classifying, {"dtype": "bfloat16"}),
         Case("BERT-base NER", names, _naming),
     ]
 

@@ -20,10 +20,10 @@ def cases() -> list[Case]:
     """Return the cases of embedding models."""
     return [
         Case("all-MiniLM-L6", partial(write_bert, "BertModel", MINILM), work),
-        Case("all-MiniLM-L6, float32", partial(write_bert, "BertModel", MINILM), work, {"dtype": "float32"}),
-        Case("all-MiniLM-L6, OpenVINO", partial(write_bert, "BertModel", MINILM), work, {"engine": "openvino"}),
+        Case("all-MiniLM-L6 float32", partial(write_bert, "BertModel", MINILM), work, {"dtype": "float32"}),
+        Case("all-MiniLM-L6 OpenVINO", partial(write_bert, "BertModel", MINILM), work, {"engine": "openvino"}),
         Case("bge-base", partial(write_bert, "BertModel", BASE), work),
-        Case("bge-base, float32", partial(write_bert, "BertModel", BASE), work, {"dtype": "float32"}),
+        Case("bge-base float32", partial(write_bert, "BertModel", BASE), work, {"dtype": "float32"}),
         Case("e5-large", partial(write_bert, "BertModel", LARGE), work),
         Case("multilingual-e5-large", partial(_write_roberta, "XLMRobertaModel", MULTILINGUAL), work),
     ]

@@ -54,8 +54,8 @@ class Taken(NamedTuple):
 
     @property
     def peak(self) -> int:
-        """The most of all."""
-        return max(self.loading, self.loaded, self.working)
+        """The most of a model that is loaded; what is read from files while it loads can be taken back at any time."""
+        return max(self.loaded, self.working)
 
 
 def measure(setting: Setting) -> Found:
@@ -148,7 +148,9 @@ class WatchedLauncher(Launcher):
 
     def _watch(self) -> None:
         while not self._ended.wait(INTERVAL):
-            self._most = max(self._most, self.now())
+            # First, for it takes a while: what was seen before is forgotten meanwhile.
+            seen = self.now()
+            self._most = max(self._most, seen)
 
 
 def _free(device: str) -> int:

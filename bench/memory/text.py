@@ -70,7 +70,7 @@ def cases() -> list[Case]:
 def _case(name: str, kind: str, shape: Mapping[str, int], dtype: str, slots: int) -> Case:
     options = {"slots": slots, "n_ctx": CONTEXT, "dtype": dtype}
     write = partial(_write, kind=kind, shape=shape, dtype=dtype)
-    return Case(f"{name}, {dtype}, {slots} slots", write, partial(_work, slots), options)
+    return Case(f"{name} {dtype} {slots} slots", write, partial(_work, slots), options)
 
 
 def _write(path: Path, kind: str, shape: Mapping[str, int], dtype: str) -> Path:

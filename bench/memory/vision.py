@@ -211,8 +211,8 @@ def _chats() -> list[Case]:
     smolvlm = _grown(make_smolvlm, "SmolVLMForConditionalGeneration", smol, tiles, "bfloat16", image_seq_len=64)
     qwen25 = _grown(make_qwen25_vl, "Qwen2_5_VLForConditionalGeneration", qwen, pixels, "bfloat16")
     return [
-        Case("SmolVLM-500M, 4 slots", smolvlm, partial(_chat, 4), {"slots": 4, "n_ctx": 4096}),
-        Case("Qwen2.5-VL-3B, 2 slots", qwen25, partial(_chat, 2), {"slots": 2, "n_ctx": 4096}),
+        Case("SmolVLM-500M 4 slots", smolvlm, partial(_chat, 4), {"slots": 4, "n_ctx": 4096}),
+        Case("Qwen2.5-VL-3B 2 slots", qwen25, partial(_chat, 2), {"slots": 2, "n_ctx": 4096}),
     ]
 
 

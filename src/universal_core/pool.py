@@ -218,10 +218,11 @@ class Pool:
                 await asyncio.wait({entry.loading})
             if entry.worker is not None:
                 await entry.worker.stop(self._config.workers.stop_grace)
-                self._tell_unloaded(entry, reason, cause)
         finally:
             self._leaving.discard(entry)
             self.room.tell()
+        if entry.worker is not None:
+            self._tell_unloaded(entry, reason, cause)
 
     def _changed(self, entry: Entry) -> None:
         """Note that a job has begun or ended."""

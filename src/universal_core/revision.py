@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from universal_core.adapters import is_pinned
-from universal_core.config import Config
+from universal_core.config import Config, ConfigError
 from universal_core.entry import Entry, Plan
+from universal_core.errors import BadRequest
 from universal_core.router import Router
 
 
@@ -36,6 +37,13 @@ def _said_of(config: Config, name: str) -> tuple[object, ...]:
 def replan(router: Router, entries: Iterable[Entry]) -> list[Plan | None]:
     """Return the plan by which each of some models in memory goes on, None for one that is now run another way.
 
-    Raises BadRequest for a configuration that is wrong; may read disks and the network.
+    Raises ConfigError for a configuration that is wrong; may read disks and the network.
     """
-    return [router.replan(entry.plan) for entry in entries]
+    return [_replan(router, entry.plan) for entry in entries]
+
+
+def _replan(router: Router, plan: Plan) -> Plan | None:
+    try:
+        return router.replan(plan)
+    except BadRequest as error:
+        raise ConfigError(f"model.{plan.name}: {error.message}") from None

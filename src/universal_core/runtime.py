@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from universal_core import memory
 from universal_core.config import (
     Changes,
     Config,
@@ -19,36 +20,20 @@ from universal_core.config import (
     apply_models,
     compare,
 )
-from universal_core.entry import Entry, JobProgress, Plan
+from universal_core.entry import Entry, Plan
 from universal_core.errors import UniversalError
-from universal_core.memory import device, readable
+from universal_core.memory import devices
 from universal_core.metrics import Metrics
 from universal_core.models import ModelInfo
 from universal_core.plugins import SERVER, Plugins
 from universal_core.pool import Pool
 from universal_core.revision import differ, newly_wanted, replan, wanted
 from universal_core.router import Router
+from universal_core.states import DeviceState, ModelState
 from universal_core.tracing import begin_tracing
 from universal_core.uses import note_uses
 
 log = logging.getLogger(__name__)
-
-
-class ModelState(msgspec.Struct, frozen=True):
-    """A model in memory, as /health shows it."""
-
-    id: str
-    task: str
-    tasks: tuple[str, ...]
-    backend: str
-    state: str
-    memory_bytes: int
-    idle_seconds: float
-    active: int
-    queued: int
-    pinned: bool
-    pid: int
-    progress: tuple[JobProgress, ...]
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -204,7 +189,12 @@ class Runtime:
     def models(self) -> list[ModelState]:
         """Return the state of every model in memory."""
         now = time.monotonic()
-        return [_state(entry, now) for entry in self.pool.entries.values()]
+        return [ModelState.of(entry, now) for entry in self.pool.everyone()]
+
+    def devices(self) -> list[DeviceState]:
+        """Return every device that has memory for models, the one that they run on by default first."""
+        found = {one.type: one for one in (*devices(self.config.workers.device), memory.system())}
+        return [DeviceState.of(one, self.pool) for one in found.values()]
 
     def known_models(self) -> dict[str, tuple[ModelInfo | None, ModelConfig | None]]:
         """Return everything that can be named: in memory, on this machine, configured. Reads disks."""
@@ -221,34 +211,3 @@ class Runtime:
         for download in self.pool.downloads.active:
             known.setdefault(download.info.id, (download.info, None))
         return known
-
-    def device_info(self) -> dict[str, Any]:
-        """Return the device that models run on and what they take there, sizes as people read them."""
-        found = device(self.config.workers.device)
-        here = [entry for entry in self.pool.entries.values() if entry.device == found.type]
-        return {
-            "type": found.type,
-            "name": found.name,
-            "memory_allocated": readable(sum(entry.memory for entry in here)),
-            "memory_reserved": readable(sum(entry.counted(found.type) for entry in here)),
-            "memory_total": readable(found.total),
-            "memory_free": readable(found.free),
-        }
-
-
-def _state(entry: Entry, now: float) -> ModelState:
-    claim = entry.plan.claim
-    return ModelState(
-        id=entry.plan.name,
-        task=claim.tasks[0],
-        tasks=claim.tasks,
-        backend=claim.backend,
-        state=entry.state,
-        memory_bytes=entry.memory,
-        idle_seconds=round(now - entry.used, 1) if entry.idle else 0.0,
-        active=entry.active,
-        queued=entry.queue.queued,
-        pinned=entry.plan.pinned,
-        pid=entry.worker.pid if entry.worker else 0,
-        progress=tuple(entry.jobs.values()),
-    )

@@ -2,6 +2,8 @@
 
 import json
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,11 +31,13 @@ class Answers(BaseHTTPRequestHandler):
         status, body = {
             "/locked": (401, {"error": {"message": "a key is needed"}}),
             "/broken": (502, None),
+            "/moved": (307, {}),
             "/key": (200, {"key": key}),
         }[self.path]
         data = b"<h1>Bad   Gateway</h1>" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "text/html" if body is None else "application/json")
+        self.send_header("location", "https://there")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -119,6 +123,8 @@ def test_keys_are_sent_and_asked_for(answers: ThreadingHTTPServer) -> None:
 def test_what_is_no_server_of_this_kind_is_told(answers: ThreadingHTTPServer) -> None:
     with Client(address(answers)) as client, pytest.raises(CommandError, match="status 502: <h1>Bad Gateway</h1>"):
         client.get("/broken")
+    with Client(address(answers)) as client, pytest.raises(CommandError, match="points to https://there: name that"):
+        client.get("/moved")
     with Client(address(answers, "https")) as client, pytest.raises(NoServer, match="no secure connection"):
         client.get("/key")
 
@@ -181,3 +187,15 @@ def test_every_command_of_the_core_has_an_example() -> None:
         ):
             lacking.append(command.name)
     assert lacking == []
+
+
+def test_help_is_there_without_the_libraries_that_commands_need() -> None:
+    program = (
+        "import sys\n"
+        "from universal_core.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"rich", "httpx2", "huggingface_hub", "hypercorn", "starlette", "torch", "transformers"}

@@ -77,6 +77,8 @@ def test_recordings_that_cannot_be_written_down(asked: Server, recording: str, t
     assert "does not exist" in refused("transcribe", "none.wav", status=2)
     assert "echo/a cannot be used for transcribe" in refused("transcribe", recording, "--model", "echo/a")
     assert "cannot be used for translate" in refused("transcribe", recording, "--model", "ears", "--translate")
+    assert "exclude each other" in refused("transcribe", recording, "--json", "--format", "srt", status=2)
+    assert "timestamp_granularities" in refused("transcribe", recording, "--json", "--words")
     Path(recording).write_text("well fail said")
     assert piped("transcribe", recording).exit_code == 1
 
@@ -184,6 +186,17 @@ def test_the_speed_as_json_and_what_cannot_be_measured(asked: Server) -> None:
     assert only["tokens_per_second"] == pytest.approx(only["completion_tokens"] / only["seconds"])
     assert "was not found" in refused("bench", "org/none")
     assert "expected numbers such as 1,4,8" in refused("bench", "echo/a", "--clients", "1,x", status=2)
+
+
+def test_the_table_of_a_terminal_and_ctrl_c_in_a_measurement(asked: Server) -> None:
+    with terminal("bench", "echo/a", "--clients", "1", "--requests", "1", "--tokens", "3") as shown:
+        shown.expect(r"CLIENTS(?s:.*)TOKENS/S(?s:.*)\n +1 +1 +[\d.]+ ")
+        assert shown.end() == 0
+    with terminal("bench", "slowly", "--clients", "2", "--prompt", "200", "--tokens", "200") as shown:
+        shown.expect("2 at once|warming up")
+        shown.type(CTRL_C)
+        assert shown.end() == 130
+    assert "Traceback" not in shown.shown
 
 
 def test_shares_are_those_of_the_nearest_rank() -> None:

@@ -1,5 +1,8 @@
 """What one configuration changes of another, and what of it a running server takes."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from universal_core.config import (
@@ -51,3 +54,10 @@ def test_what_is_read_once_is_marked(name: str) -> None:
 
 def test_all_that_is_marked_is_known_here() -> None:
     assert {setting.name for setting in settings() if setting.needs_restart} == FIXED
+
+
+def test_the_guide_names_all_that_needs_a_restart() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "reload-the-configuration.md"
+    section = page.read_text("utf-8").partition("## What needs a restart")[2]
+    listed = {name for line in section.splitlines() if line.startswith("* ") for name in re.findall(r"`(.+?)`", line)}
+    assert listed == FIXED

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clients import posted
 from universal_core.config import Config, ConfigError, load
 
 PROJECT = """
@@ -139,3 +140,11 @@ def test_another_yaml_file_is_refused(tmp_path: Path, text: str, words: str) -> 
     file.write_text(text)
     with pytest.raises(ConfigError, match=words):
         load(str(file), {})
+
+
+def test_an_option_that_the_backend_lacks_is_refused_with_those_that_it_has(tmp_path: Path) -> None:
+    config = read(tmp_path, "runtime: {models: [{name: a, model: echo/a, diffusion: {default_steps: 4}}]}")
+    response = posted("/v1/completions", {"model": "a", "prompt": "hi"}, config)
+    assert response.status_code == 400
+    assert "options of backend echo: Object contains unknown field default_steps" in response.text
+    assert "ballast, delay, load_seconds, slots" in response.text

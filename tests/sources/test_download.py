@@ -105,7 +105,7 @@ def test_what_is_left_of_a_file_is_not_asked_for_again(hub: Hub, cache: Path) ->
     partial = cache / "models--org--part" / "blobs" / f"{hashlib.sha256(WEIGHTS).hexdigest()}.incomplete"
     partial.parent.mkdir(parents=True)
     partial.write_bytes(WEIGHTS[:123_456])
-    folder, told = fetch("org/part")
+    folder, _ = fetch("org/part")
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert hub.ranges == [("model.safetensors", 123_456)]
     assert not partial.exists()
@@ -170,7 +170,7 @@ def test_a_model_that_is_there_in_part_is_refused_offline(
     with pytest.raises(LoadFailed):
         fetch("org/torn")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelNotFound, match="has a part of org/torn only .*its download did not finish.* is offline"):
+    with pytest.raises(ModelNotFound, match=r"has a part of org/torn only .*its download did not finish.* is offline"):
         look("org/torn")
 
 

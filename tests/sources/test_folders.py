@@ -94,7 +94,16 @@ def test_a_revision_is_another_sources(root: Path) -> None:
     "name",
     [
         *("../secret", "org/../../secret", "..", ".", "", "/", "org//mine", "./mine", "~/secret", "a/../mine"),
-        *("..\\secret", "org\\..\\..\\secret", ".hidden", "C:/secret", "C:secret", "\\secret", "%2e%2e/secret", "mine/"),
+        *(
+            "..\\secret",
+            "org\\..\\..\\secret",
+            ".hidden",
+            "C:/secret",
+            "C:secret",
+            "\\secret",
+            "%2e%2e/secret",
+            "mine/",
+        ),
     ],
 )
 def test_no_name_leads_out_of_the_folder(root: Path, name: str) -> None:

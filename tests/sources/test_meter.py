@@ -1,4 +1,4 @@
-"""How far a download has come, as it is told: the speed of the last seconds, the time left, and no more than changes."""
+"""How far a download has come, as it is told: the speed of the last seconds, the time left, and only changes."""
 
 from concurrent.futures import CancelledError
 

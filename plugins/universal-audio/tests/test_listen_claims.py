@@ -33,7 +33,6 @@ def test_a_converted_whisper_is_for_faster_whisper_alone() -> None:
     claim = found["whisper"]
     assert claim.tasks == ("transcribe", "translate", "listen")
     assert "CTranslate2" in claim.reason
-    assert claim.memory.total > 100_000
 
 
 def test_other_models_in_that_format_are_not_ours() -> None:

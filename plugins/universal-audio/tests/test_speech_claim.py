@@ -29,7 +29,6 @@ def test_the_folder_of_a_kokoro_model_is_claimed_with_its_voices(kokoro: Path) -
     assert (claim.backend, claim.tasks) == ("kokoro", ("speak", "list_voices"))
     assert "kokoro-v1_0.pth and 5 voices" in claim.reason
     assert claim.files == ("config.json", "kokoro-v1_0.pth", "voices/*.pt")
-    assert claim.memory.weights == (kokoro / "kokoro-v1_0.pth").stat().st_size
     assert set(claim.fields) == {"speed", "language", "seed"}
 
 
@@ -62,7 +61,7 @@ def test_speech_models_of_transformers_are_claimed(architecture: str, fields: se
 
 def test_weights_in_the_old_format_are_taken_where_there_are_no_others() -> None:
     (claim,) = claims(info("config.json", "pytorch_model.bin", architecture="BarkModel"))
-    assert claim.memory.weights == 10
+
     assert "pytorch_model.bin" in claim.files
 
 

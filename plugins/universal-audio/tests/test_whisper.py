@@ -16,6 +16,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from listening import EXACT, events_of, model_folder, request_for, text_of
 from tiny.folder import info_of
 from tiny.sounds import RATE, pcm, recording, silence, voice
+from universal_audio.listen import engine
 from universal_audio.listen.hearing import HIGHER_TEMPERATURES, Hearing
 from universal_audio.listen.options import WhisperOptions
 from universal_audio.listen.whisper import Whisper
@@ -147,8 +148,10 @@ def test_windows_of_several_recordings_are_computed_together(model: Whisper, mon
         return hear(self, settings, windows)
 
     monkeypatch.setattr(Hearing, "_batch", counted)
+    noted: list[int] = []
+    monkeypatch.setattr(engine, "note_batch", noted.append)
     transcribe(model, *(request_for(recording(voice(2 + number))) for number in range(5)))
-    assert sum(sizes) == 5
+    assert sum(sizes) == sum(noted) == 5
     assert max(sizes) > 1
     assert max(sizes) <= WhisperOptions().batch_size
 

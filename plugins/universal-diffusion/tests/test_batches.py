@@ -132,6 +132,15 @@ def test_a_batch_has_at_most_as_many_pictures_as_the_option_says(open_model: Ope
     assert calls == [1, 2, 2]
 
 
+def test_batches_are_counted_with_their_pictures(
+    open_model: Open, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(engine, "note_batch", counted.append)
+    together(open_model("stable_diffusion"), text(1, n=3), text(2))
+    assert counted == calls == [1, 4]
+
+
 def test_as_many_are_painted_together_as_there_is_memory_for(
     open_model: Open, ask: Ask, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,6 @@ def heard() -> Iterator[list[str]]:
     try:
         yield lines
     finally:
-
         log.route()
 
 
@@ -91,7 +90,7 @@ def test_what_a_step_computes_is_what_llama_cpp_sets_aside(tmp_path: Path, flash
     file = make_gguf_llama(tmp_path / "m.gguf", context=8192, hidden=512, feed_forward=1024, heads=8)
     options = msgspec.structs.replace(FEW, flash_attn=flash)
     found = set_aside(file, options, 8192)["compute"]
-    assert found <= compute_bytes(read_header(file), 512, 8192, 0, flash=flash == "on") <= 1.3 * found
+    assert found <= compute_bytes(read_header(file), 512, 8192, 0, flash=flash == "on") <= 1.4 * found
 
 
 def test_so_many_tokens_have_room_as_the_cache_was_made_for(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from tiny.architectures import ALONE, ARCHITECTURES, REFUSED, make_architecture
 from tiny.folder import info_of
 from tiny.generating import generated
 from universal_core import LoadFailed
-from universal_text.claims import bytes_per_token, claim_causal
+from universal_text.claims import claim_causal
+from universal_text.key_values import bytes_per_token
 
 PROMPTS = ("user assistant the quick brown fox jumps over the lazy dog", "0 1 2 3", "überall 漢字 😀 " * 4)
 
@@ -37,7 +38,7 @@ def test_text_and_logprobs_equal_generate(
         assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (want.read, len(want.tokens))
     if model.batches:
         told = json.loads((path / "config.json").read_text())
-        assert bytes_per_token(told) >= model._engine._runner._store.bytes_per_token, "memory was set aside for it"
+        assert bytes_per_token(told, 4) >= model._engine._runner._store.bytes_per_token, "memory was set aside for it"
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "llama", "qwen3", "mistral", "gemma3", "mixture", "gpt2", "mamba"])

@@ -53,7 +53,7 @@ def test_a_classifier_of_texts_is_claimed(architecture: str, model_type: str) ->
     assert found is not None
     assert (found.backend, found.tasks) == ("text-classification", ("classify", "tokenize", "detokenize"))
     assert f"{architecture} with 2 labels" in found.reason
-    assert (found.rank, found.fields, found.memory.weights) == (70, (), 1000)
+    assert (found.rank, found.fields) == (70, ())
     assert found.slots > 1
 
 
@@ -142,8 +142,6 @@ def test_real_folders_are_claimed_by_no_other_backend(tmp_path: Path) -> None:
     for backend, path in made.items():
         (found,) = universal_text.claim_model(info_of(path))
         assert found.backend == backend
-        assert found.memory.weights == (path / "model.safetensors").stat().st_size
-        assert found.memory.working > 0
 
 
 def test_claiming_imports_no_machine_learning() -> None:

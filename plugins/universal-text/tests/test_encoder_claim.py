@@ -135,7 +135,7 @@ def test_parts_and_their_index_count_as_weights() -> None:
     parts = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json")
     found = claim("BertModel", "bert", files=parts)
     assert found is not None
-    assert found.memory.weights == 3000
+    assert set(parts) <= set(found.files)
 
 
 def test_real_folders_are_claimed(tmp_path: Path) -> None:
@@ -144,8 +144,6 @@ def test_real_folders_are_claimed(tmp_path: Path) -> None:
         found = claim_encoder(info_of(path))
         assert found is not None
         assert found.rank == rank
-        assert found.memory.weights == (path / "model.safetensors").stat().st_size
-        assert found.memory.working > 0
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Claim) == found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from universal_core.cli.client import Client, client_options
+from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import set_option
 from universal_core.cli.loading import load_model
 from universal_core.cli.measuring import Load, Round, measure, warmed
@@ -26,7 +27,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> l
 
 
 @click.command("bench")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @click.option(
     "--clients",
     metavar="LIST",
@@ -80,7 +81,7 @@ def bench_command(
 def _round(client: Client, load: Load, clients: int, requests: int, tell: Tell) -> Round:
     total = clients * requests
     return measure(
-        client, load, clients, requests, lambda done: tell(f"{clients} clients: {done} of {total}", done / total)
+        client, load, clients, requests, lambda done: tell(f"{clients} at once: {done} of {total}", done / total)
     )
 
 

@@ -146,7 +146,9 @@ class Client:
 
         try:
             with _sent(body) as content, self._connections.stream(method, self.url + path, **content) as response:
-                if response.is_error or response.is_redirect:
+                if response.is_redirect:
+                    raise CommandError(f"{self.url} points to {response.headers['location']}: name that with --url")
+                if response.is_error:
                     response.read()
                     raise _refusal(_decoded(response), response.status_code)
                 yield response

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from universal_core.cli.client import Client, client_options
+from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import set_option
 from universal_core.cli.output import Output
 from universal_core.cli.pipe import piped_text
@@ -18,7 +19,7 @@ SHOWN_VALUES, SHOWN_CHARACTERS = 4, 40
 
 
 @click.command("embed")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @click.argument("texts", nargs=-1)
 @set_option("model", "input", "encoding_format")
 @client_options

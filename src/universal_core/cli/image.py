@@ -10,6 +10,7 @@ import click
 
 from universal_core.cli.choosing import model_for
 from universal_core.cli.client import Client, client_options
+from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import given, set_option
 from universal_core.cli.files import check_free, writing
 from universal_core.cli.output import Output, Tell
@@ -37,7 +38,10 @@ _STEP = re.compile(r"step (\d+) of (\d+)")
     "--seed", type=int, metavar="NUMBER", help="Of the first picture; the same one makes the same picture again."
 )
 @click.option(
-    "--model", metavar="NAME", help="Model to ask; the server's only one for this, or its default, otherwise."
+    "--model",
+    metavar="NAME",
+    shell_complete=complete_models,
+    help="Model to ask; the server's only one for this, or its default, otherwise.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @set_option("model", "prompt", "n", "size", "num_inference_steps", "seed", "stream", "response_format", "output_format")

@@ -83,7 +83,9 @@ class Load(NamedTuple):
 def warmed(client: Client, load: Load) -> Load:
     """Let a model answer, so that what it prepares is prepared; return the load with as many words as meant tokens."""
     sample = ask(client, load._replace(tokens=min(load.tokens, 8)).body())
-    load = load._replace(words=max(1, round(load.words**2 / sample.read))) if sample.read else load
+    if sample.read:
+        # Some models count in their own way: no prompt becomes many times as long for that.
+        load = load._replace(words=min(max(1, round(load.words**2 / sample.read)), 4 * load.words))
     ask(client, load._replace(tokens=min(load.tokens, 8)).body())
     return load
 

@@ -8,6 +8,7 @@ import click
 
 from universal_core.cli.chat.talk import RESERVED
 from universal_core.cli.client import Client, client_options
+from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import set_option
 from universal_core.cli.output import Output
 from universal_core.cli.pipe import piped_text
@@ -21,7 +22,7 @@ HISTORY = "~/.universal/history"
 
 
 @click.command("run")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @click.argument("prompt", required=False)
 @click.option("--system", metavar="TEXT", help="The system prompt.")
 @click.option(

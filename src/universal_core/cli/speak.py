@@ -8,6 +8,7 @@ import click
 
 from universal_core.cli.choosing import model_for
 from universal_core.cli.client import Client, client_options
+from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import given, set_option
 from universal_core.cli.files import writing
 from universal_core.cli.output import Output
@@ -31,7 +32,10 @@ FORMATS = {".mp3": "mp3", ".opus": "opus", ".ogg": "opus", ".aac": "aac", ".flac
 @click.option("--voice", metavar="NAME", help="One of the model's voices; GET /v1/audio/voices lists them.")
 @click.option("--speed", type=float, metavar="NUMBER", help="How fast, 0.25 to 4; 1 unless given.")
 @click.option(
-    "--model", metavar="NAME", help="Model to ask; the server's only one for this, or its default, otherwise."
+    "--model",
+    metavar="NAME",
+    shell_complete=complete_models,
+    help="Model to ask; the server's only one for this, or its default, otherwise.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @set_option("model", "input", "response_format", "stream", "stream_format", "voice", "speed")

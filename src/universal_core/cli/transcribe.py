@@ -8,6 +8,7 @@ import click
 
 from universal_core.cli.choosing import model_for
 from universal_core.cli.client import Client, Form, client_options
+from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import as_form, given, set_option
 from universal_core.cli.output import Output, printable
 from universal_core.hookspecs import hookimpl
@@ -18,7 +19,10 @@ FORMATS = ("text", "srt", "vtt", "json")
 @click.command("transcribe")
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--model", metavar="NAME", help="Model to ask; the server's only one for this, or its default, otherwise."
+    "--model",
+    metavar="NAME",
+    shell_complete=complete_models,
+    help="Model to ask; the server's only one for this, or its default, otherwise.",
 )
 @click.option(
     "--format",
@@ -50,6 +54,8 @@ def transcribe_command(
       universal transcribe interview.mp3
       universal transcribe film.mkv --format srt > film.srt
     """
+    if output.json and form in ("srt", "vtt"):
+        raise click.UsageError(f"--json and --format {form} exclude each other")
     output = Output(output.json or form == "json")
     task, path = ("translate", "translations") if translate else ("transcribe", "transcriptions")
     wishes = {**fields, **given({"language": language}), **model_for(client, model, task)}

@@ -72,9 +72,10 @@ class PoolConfig(Section, frozen=True, kw_only=True):
         ),
     ] = 5.0
     measurements: Annotated[
-        str | None,
+        str,
         Meta(
-            description="File that keeps what models really took, for the next time; none keeps nothing.", extra=RESTART
+            description="File that keeps what models really took, for the next time; an empty name keeps nothing.",
+            extra=RESTART,
         ),
     ] = "~/.universal/measured.json"
 

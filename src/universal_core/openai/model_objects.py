@@ -57,7 +57,11 @@ def describe(
     )
     if info is not None:
         _add_info(found, info)
-        _add_claims(found, _claims(runtime, info, entry))
+        claims = _claims(runtime, info, entry)
+        found.backend = claims[0].backend if claims else None
+        found.tasks = tuple(dict.fromkeys(task for claim in claims for task in claim.tasks))
+        if info.path is not None:
+            found.quantizations = tuple(dict.fromkeys(variant.name for claim in claims for variant in claim.variants))
     if loaded:
         found.backend = loaded[0].plan.claim.backend
         found.tasks = tuple(dict.fromkeys(task for item in loaded for task in item.plan.claim.tasks))
@@ -73,12 +77,6 @@ def _add_info(found: ModelObject, info: ModelInfo) -> None:
     found.last_used = info.on_disk.used if info.on_disk else None
 
 
-def _add_claims(found: ModelObject, claims: list[Claim]) -> None:
-    found.backend = claims[0].backend if claims else None
-    found.tasks = tuple(dict.fromkeys(task for claim in claims for task in claim.tasks))
-    found.quantizations = tuple(dict.fromkeys(variant.name for claim in claims for variant in claim.variants))
-
-
 def _claims(runtime: Runtime, info: ModelInfo, entry: ModelConfig | None) -> list[Claim]:
     """Return every claim to a model in a list; a refusal is for those who ask for the model itself."""
     try:
@@ -89,10 +87,12 @@ def _claims(runtime: Runtime, info: ModelInfo, entry: ModelConfig | None) -> lis
 
 
 def _state(runtime: Runtime, info: ModelInfo | None, entry: ModelConfig | None, loaded: list[Entry]) -> State:
-    if loaded:
-        return "ready" if loaded[0].state == "ready" else "loading"
+    if loaded and loaded[0].state == "ready":
+        return "ready"
     if info is not None and _is_downloading(runtime, info):
         return "downloading"
+    if loaded:
+        return "loading"
     if entry is not None:
         return "configured"
     if info is not None and info.path is None:

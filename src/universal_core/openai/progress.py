@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from universal_core.downloads import Download
 from universal_core.http import data
 from universal_core.models import Progress
 
@@ -32,6 +33,23 @@ class ProgressEvent(msgspec.Struct, omit_defaults=True):
         """Return what tells of a progress."""
         transfer = msgspec.structs.asdict(progress.transfer) if progress.transfer else {}
         return cls(model, status, progress.stage, progress.fraction, **transfer)
+
+
+class DownloadState(ProgressEvent):
+    """A download that is under way, as /health shows it."""
+
+    pid: int = 0
+
+
+def told(download: Download) -> DownloadState:
+    """Return what /health shows of a download."""
+    found = download_event(download.info.id, download.progress)
+    return DownloadState(**msgspec.structs.asdict(found), pid=download.pid)
+
+
+def download_event(model: str, progress: Progress) -> ProgressEvent:
+    """Return the event of a download, whose status is ``downloading`` or ``checking``."""
+    return ProgressEvent.of(model, progress.stage if progress.stage == "checking" else "downloading", progress)
 
 
 async def progress_events(

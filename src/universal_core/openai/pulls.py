@@ -14,7 +14,7 @@ from universal_core.errors import Draining
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
 from universal_core.models import ModelInfo, Progress
-from universal_core.openai.progress import ProgressEvent, progress_events
+from universal_core.openai.progress import download_event, progress_events
 from universal_core.runtime import Runtime
 
 
@@ -60,11 +60,10 @@ async def _events(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:
     told: list[Progress] = []
     fetching = asyncio.ensure_future(_fetch(runtime, plan, told))
 
-    def event(progress: Progress) -> ProgressEvent:
-        status = progress.stage if progress.stage == "checking" else "downloading"
-        return ProgressEvent.of(plan.name, status, progress)
-
-    async with aclosing(progress_events(fetching, lambda: told[-1] if told else None, event)) as pieces:
+    events = progress_events(
+        fetching, lambda: told[-1] if told else None, lambda progress: download_event(plan.name, progress)
+    )
+    async with aclosing(events) as pieces:
         async for piece in pieces:
             yield piece
     yield data(_pulled(plan, fetching.result()))

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -150,9 +151,9 @@ def _xet_pieces(blob: Blob, start: int) -> Iterator[bytes]:
 
 
 def _has_xet() -> bool:
-    from huggingface_hub.utils import is_xet_available
+    from huggingface_hub import constants
 
-    return bool(is_xet_available())
+    return not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
 
 
 @cache

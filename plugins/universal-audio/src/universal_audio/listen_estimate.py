@@ -1,5 +1,6 @@
 """What a model that hears takes, told from its files, the options and the device, before it is loaded."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ _WINDOWS_IN_A_BLOCK = 4
 _SAMPLES, _FRAMES, _VECTORS = 480_000, 3000, 1500
 _TOKENS = 448
 _HEAD = 64
+_LAYER = re.compile(r"decoder/layer_(\d+)/")
 _FLOAT = 4
 _ELEMENTS = {"float32": 4, "bfloat16": 2, "float16": 2}
-
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -95,8 +96,8 @@ def _stored(config: Mapping[str, Any]) -> int:
 
 def _shape_of(weights: Mapping[str, Weight]) -> Shape:
     found = weights.get("decoder/embeddings/weight", Weight((51865, 512), 0)).shape
-    layers = sum(name.startswith("decoder/layer_") and name.endswith("/ffn/layer_norm/gamma") for name in weights)
-    return Shape(found[-1], max(found[-1] // _HEAD, 1), layers or 6, found[0])
+    layers = [int(match[1]) for name in weights if (match := _LAYER.match(name))]
+    return Shape(found[-1], max(found[-1] // _HEAD, 1), max(layers, default=5) + 1, found[0])
 
 
 def _shape_in(config: Mapping[str, Any]) -> Shape:

@@ -90,9 +90,7 @@ def _adapters(options: DiffusionOptions) -> Iterator[int]:
         yield sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _alternatives(
-    info: ModelInfo, options: DiffusionOptions, device: str
-) -> Iterator[tuple[str, DiffusionOptions]]:
+def _alternatives(info: ModelInfo, options: DiffusionOptions, device: str) -> Iterator[tuple[str, DiffusionOptions]]:
     """Yield what may take less, in words and as options."""
     change = msgspec.structs.replace
     if element_of(options, device) == 4:

@@ -32,9 +32,7 @@ def estimate_memory(info: ModelInfo, claim: Claim, options: Any, device: str) ->
 
 
 @hookimpl
-def load_model(
-    info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]
-) -> Any | None:
+def load_model(info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]) -> Any | None:
     """Return a model that writes, with no larger a cache than there was room made for."""
     if claim.backend != claims.GENERATION.name:
         return None

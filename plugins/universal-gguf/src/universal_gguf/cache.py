@@ -51,7 +51,9 @@ def cache_bytes(header: Header, cells: int, store: Store) -> int:
 
 def most_cells(header: Header, count: int, store: Store) -> int:
     """Return for how many tokens a cache of at most ``count`` bytes has room; of states alone, for any number."""
-    fitting = bisect_right(range(_MOST_CELLS // CELLS), count, key=lambda each: cache_bytes(header, each * CELLS, store))
+    fitting = bisect_right(
+        range(_MOST_CELLS // CELLS), count, key=lambda each: cache_bytes(header, each * CELLS, store)
+    )
     return max(fitting - 1, 1) * CELLS
 
 

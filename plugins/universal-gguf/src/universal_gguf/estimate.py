@@ -20,7 +20,9 @@ Chosen = TypeVar("Chosen", GenerationOptions, PooledOptions)
 
 # Measured: Python and what a worker has of it for itself, and for each token its text and what looks it up.
 _PROCESS = 24 * 2**20
-_TOKEN = 220
+_TOKEN = 370
+# Measured: how often the scores of a step are there at a time, beside those in its graph.
+_SCORES = 3
 _FLOAT = 4
 # What a projector computes, and what running an unknown model takes, beside the size of its files.
 _LOOKING = 0.25
@@ -100,8 +102,7 @@ def _writing(model: Model, header: Header, options: GenerationOptions, cells: in
     computed = step_of(options, processor=model.processor)
     scores = outputs_of(options) * header.vocabulary_size * _FLOAT
     computing = compute_bytes(header, computed, cells, scores, flash=options.flash_attn != "off")
-    # What was computed is copied into a buffer of its own.
-    return cache_bytes(header, cells, store_of(options, step)), computing + scores
+    return cache_bytes(header, cells, store_of(options, step)), computing + _SCORES * scores
 
 
 def store_of(options: GenerationOptions, step: int | None = None) -> Store:
@@ -132,17 +133,18 @@ def compute_bytes(header: Header, step: int, cells: int, scores: int, *, flash: 
     """Return the bytes of what a step of ``step`` tokens computes, by what llama.cpp sets aside for its graph.
 
     That is what its largest layer holds at a time, or the scores where they are more: queries, keys, values and what
-    attention makes of them, or both halves of the feed-forward part; without flash attention its matrix too.
+    attention makes of them, or the feed-forward part; without flash attention its matrix too.
     """
     width = header.embedding_length
     heads = header.number("attention.head_count")
     head = header.number("attention.key_length") or (width // heads if heads else 0)
     inner = header.number("expert_feed_forward_length") * header.number("expert_used_count")
     inner = max(inner, header.number("feed_forward_length"), 2 * header.number("ssm.inner_size"))
-    layer = _FLOAT * step * max(3 * width + 3 * heads * head, 2 * width + 2 * inner)
+    layer = _FLOAT * step * max(3 * width + 3 * heads * head, 4 * inner)
     matrix = 0 if flash else _FLOAT * step * cells * heads
     mask = (2 if flash else _FLOAT) * step * cells
-    return max(layer + matrix, scores + _FLOAT * step * width) + mask
+    numbers = 8 * _FLOAT * step
+    return max(layer + matrix, scores + _FLOAT * step * width) + mask + numbers
 
 
 def _pooled(model: Model, header: Header, options: PooledOptions) -> tuple[int, int]:

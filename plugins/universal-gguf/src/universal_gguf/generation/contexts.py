@@ -54,9 +54,7 @@ class Lane:
         step = step_of(options, processor=on_processor(options))
         pace = Pace(step)
         runner = BatchRunner(self._decoder, cache, pace, threads, turn, guesser if divisible else None)
-        turns = Turns(
-            cache, pace, slots=options.slots, size=step, quick=self._decoder.size, scored=MOST_SCORED
-        )
+        turns = Turns(cache, pace, slots=options.slots, size=step, quick=self._decoder.size, scored=MOST_SCORED)
         self.engine = Engine(runner, turns)
 
     def close(self) -> None:
