@@ -16,6 +16,13 @@ from click.testing import CliRunner, Result
 from universal_core.cli.main import universal
 
 COMMAND = [sys.executable, "-m", "universal_core"]
+# Stdin becomes the terminal of the new session, so that Ctrl-C is sent to it.
+OWN_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from universal_core.cli.main import main
+main()
+"""
 PATIENCE = 30.0
 CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\r"
 
@@ -74,13 +81,12 @@ def terminal(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40", **(env or {})}
     process = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [sys.executable, "-c", OWN_TERMINAL, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         env=environment,
         start_new_session=True,
-        preexec_fn=_own_terminal,
     )
     os.close(theirs)
     try:
@@ -92,14 +98,6 @@ def terminal(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-def _own_terminal() -> None:
-    """Make stdin the terminal of the new session, so that Ctrl-C is sent to it."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def piped(*arguments: str, given: str | bytes | None = None) -> Result:

@@ -114,7 +114,7 @@ def test_third_parties_are_asked_before_the_core_and_by_name(plugin: Install) ->
     for name in ("zebra", "ant"):
         plugin(name, GOOD + f"@hookimpl\ndef list_models(): return ['{name}']")
     names = [name for name, _ in Plugins().ask_each("list_models")]
-    assert names.index("ant") < names.index("zebra") < names.index("universal_core.sources.hub")
+    assert names.index("ant") < names.index("zebra") < names.index("universal_core.sources.cache")
     assert Plugins().installed[0].name == "ant"
 
 

@@ -76,8 +76,9 @@ def _write_converted(path: Path, size: str) -> Path:
 
 
 def _write_wav2vec2(path: Path) -> Path:
-    from tiny.speech import make_wav2vec2
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+    from tiny.speech import make_wav2vec2
 
     make_wav2vec2(path)
     return random_model(path, Wav2Vec2ForCTC, Wav2Vec2Config(vocab_size=32, pad_token_id=0))
@@ -92,8 +93,9 @@ def _write_kokoro(path: Path) -> Path:
 
 def _write_vits(path: Path) -> Path:
     import torch
-    from tiny.vits import LETTERS, make_vits
     from transformers import VitsConfig, VitsModel
+
+    from tiny.vits import LETTERS, make_vits
 
     make_vits(path)
     torch.manual_seed(0)

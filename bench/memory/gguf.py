@@ -61,7 +61,7 @@ def _write_bert(path: Path, ranks: bool) -> Path:
 
 
 def _texts(slots: int, context: int) -> list[Work]:
-    """Read a prompt in every slot, then a long one, and one that is scored: the cache takes its room when it is made."""
+    """Read a prompt in every slot, a long one, and one that is scored: the cache has its room from the beginning."""
     answer = 8
     short = [CompletionRequest(prompt=text(500, seed), max_tokens=answer) for seed in range(slots)]
     long = [CompletionRequest(prompt=text(min(context, LONG) - answer - 8, "long"), max_tokens=answer)]

@@ -44,6 +44,7 @@ _BAMBA = {
     "num_attention_heads": 16,
     "num_key_value_heads": 4,
     "max_position_embeddings": 32768,
+    "attn_layer_indices": [3, 11],
 }
 _TINY = {
     "vocab_size": 24000,
@@ -67,13 +68,13 @@ def cases() -> list[Case]:
     return found
 
 
-def _case(name: str, kind: str, shape: Mapping[str, int], dtype: str, slots: int) -> Case:
+def _case(name: str, kind: str, shape: Mapping[str, Any], dtype: str, slots: int) -> Case:
     options = {"slots": slots, "n_ctx": CONTEXT, "dtype": dtype}
     write = partial(_write, kind=kind, shape=shape, dtype=dtype)
     return Case(f"{name} {dtype} {slots} slots", write, partial(_work, slots), options)
 
 
-def _write(path: Path, kind: str, shape: Mapping[str, int], dtype: str) -> Path:
+def _write(path: Path, kind: str, shape: Mapping[str, Any], dtype: str) -> Path:
     import transformers
 
     tokenizer = tokenizer_of(shape["vocab_size"])

@@ -40,7 +40,7 @@ def _encoders() -> list[Case]:
     side = {"size": _square(224)}
     crop = {"size": {"shortest_edge": 256}, "crop_size": _square(224)}
     wide = {**_BASE, "image_size": 224, "patch_size": 16}
-    reads = {**_BASE, "vocab_size": 32000}
+    reads = {**_BASE, "vocab_size": 32000, "projection_size": 768}
     clip = {
         "vision_config": {**_BASE, "image_size": 224, "patch_size": 32},
         "text_config": {

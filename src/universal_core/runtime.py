@@ -72,7 +72,7 @@ class Runtime:
         self._spans = begin_tracing(config, self.version)
         for listener in (self.metrics, self._spans):
             if listener is not None:
-                self.plugins.manager.register(listener)
+                self.plugins.manager.register(listener, name=type(listener).__module__)
         self.preloaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 

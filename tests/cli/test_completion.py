@@ -9,6 +9,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from server import Server
+from universal_core.cli import completion
 from universal_core.cli.main import universal
 
 
@@ -44,7 +45,8 @@ def test_models_of_the_cache_are_completed_where_no_server_answers() -> None:
 
 
 @pytest.mark.usefixtures("cached")
-def test_models_of_the_server_are_completed(server: Server) -> None:
+def test_models_of_the_server_are_completed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "PATIENCE", 30.0)
     assert completed("load", "--url", server.url, "slow") == ["slowly"]
 
 

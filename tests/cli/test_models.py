@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hub_server import Hub, places, running_hub
+from hub_server import Hub, places, point_to, running_hub
 from installed import install, on_path
 from server import Server, running_server
-from terminal import COMMAND, CTRL_C, run_alone, terminal
+from terminal import COMMAND, CTRL_C, piped, terminal
 from universal_core.cli.list import _row
 from universal_core.cli.pull import told
 
@@ -56,8 +56,9 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def alone(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Give the environment of commands that find no server, but a hub."""
+    """Let commands find no server, but a hub; gives the environment of those in processes of their own."""
     monkeypatch.setenv("UNIVERSAL_RUNTIME_PORT", "1")
+    point_to(monkeypatch, hub.url, tmp_path / "hub" / "hub")
     return places(hub, tmp_path / "hub")
 
 
@@ -67,34 +68,34 @@ def snapshot(tmp_path: Path) -> list[str]:
 
 
 def test_a_model_is_pulled_listed_and_removed_without_a_server(alone: dict[str, str], tmp_path: Path) -> None:
-    pulled = run_alone("pull", REPO, env=alone)
-    assert (pulled.returncode, pulled.stdout) == (0, "org/claimer is on this machine: 300.0 KB\n"), pulled.stderr
+    pulled = piped("pull", REPO)
+    assert (pulled.exit_code, pulled.stdout) == (0, "org/claimer is on this machine: 300.0 KB\n"), pulled.stderr
     assert snapshot(tmp_path) == ["config.json", "model.safetensors"]
-    listed = run_alone("list", env=alone)
+    listed = piped("list")
     heading, *rows = [line.split("\t") for line in listed.stdout.splitlines()]
     assert heading == ["NAME", "STATE", "TASKS", "BACKEND", "SIZE", "LAST USED", "QUANTIZATIONS"]
     (row,) = [row for row in rows if row[0] == REPO]
     assert row[1:5] == ["cached", "chat", "claimer", "300.0 KB"]
     assert row[5].endswith(" ago")
-    removed = run_alone("rm", "--yes", REPO, env=alone)
-    assert (removed.returncode, removed.stdout) == (0, "org/claimer is deleted; 300.0 KB are free again\n")
+    removed = piped("rm", "--yes", REPO)
+    assert (removed.exit_code, removed.stdout) == (0, "org/claimer is deleted; 300.0 KB are free again\n")
     assert not list((tmp_path / "hub" / "hub").glob("models--*"))
 
 
 def test_removing_asks_first_and_leaves_everything_where_nobody_agrees(alone: dict[str, str], tmp_path: Path) -> None:
-    run_alone("pull", REPO, env=alone)
-    asked = run_alone("rm", REPO, given="n\n", env=alone)
-    assert asked.returncode == 1
+    piped("pull", REPO)
+    asked = piped("rm", REPO, given="n\n")
+    assert asked.exit_code == 1
     assert "Delete the files of org/claimer?" in asked.stderr
     assert snapshot(tmp_path)
-    agreed = run_alone("rm", REPO, given="y\n", env=alone)
-    assert agreed.returncode == 0
+    agreed = piped("rm", REPO, given="y\n")
+    assert agreed.exit_code == 0
 
 
 def test_of_several_models_those_that_are_there_are_removed(alone: dict[str, str]) -> None:
-    run_alone("pull", REPO, env=alone)
-    removed = run_alone("rm", "--yes", "org/none", REPO, "--json", env=alone)
-    assert removed.returncode == 1
+    piped("pull", REPO)
+    removed = piped("rm", "--yes", "org/none", REPO, "--json")
+    assert removed.exit_code == 1
     assert "org/none" in removed.stderr
     answer = json.loads(removed.stdout)
     assert (answer["id"], answer["deleted"]) == (REPO, True)
@@ -102,14 +103,14 @@ def test_of_several_models_those_that_are_there_are_removed(alone: dict[str, str
 
 
 def test_a_model_that_does_not_exist_is_one_line(alone: dict[str, str]) -> None:
-    pulled = run_alone("pull", "org/none", env=alone)
-    assert pulled.returncode == 1
+    pulled = piped("pull", "org/none")
+    assert pulled.exit_code == 1
     (line,) = pulled.stderr.splitlines()
     assert line.startswith("universal: model 'org/none' was not found")
 
 
 def test_scripts_get_every_event_of_a_pull(alone: dict[str, str]) -> None:
-    pulled = run_alone("pull", REPO, "--json", env=alone)
+    pulled = piped("pull", REPO, "--json")
     events = [json.loads(line) for line in pulled.stdout.splitlines()]
     assert events[-1]["status"] == "success"
     assert events[-1]["files"] == ["config.json", "model.safetensors"]
@@ -124,7 +125,7 @@ def test_a_pull_that_is_stopped_says_that_the_next_one_goes_on(hub: Hub, alone: 
         shown.expect("stopped; `universal pull org/claimer` goes on where this left off")
         assert shown.end() == 130
     gate.open.set()
-    assert run_alone("pull", REPO, env=alone).returncode == 0
+    assert piped("pull", REPO).exit_code == 0
 
 
 def test_a_bar_shows_how_far_a_pull_is(hub: Hub, alone: dict[str, str]) -> None:
@@ -138,37 +139,37 @@ def test_a_bar_shows_how_far_a_pull_is(hub: Hub, alone: dict[str, str]) -> None:
 
 def test_a_command_for_a_server_that_was_named_needs_it() -> None:
     for command in (["list"], ["pull", "a/b"], ["rm", "--yes", "a/b"], ["ps"], ["load", "a/b"], ["unload", "a/b"]):
-        done = run_alone(*command, "--url", "127.0.0.1:1")
-        assert done.returncode == 3, done
+        done = piped(*command, "--url", "127.0.0.1:1")
+        assert done.exit_code == 3, done
         assert NO_SERVER in done.stderr
 
 
 def test_models_are_loaded_seen_and_unloaded_on_a_server(asked: Server) -> None:
-    assert run_alone("load", "echo/seen").stdout == "echo/seen is ready\n"
-    shown = run_alone("ps")
+    assert piped("load", "echo/seen").stdout == "echo/seen is ready\n"
+    shown = piped("ps")
     heading, *rows = [line.split("\t") for line in shown.stdout.splitlines()]
     assert heading[:4] == ["NAME", "STATE", "BACKEND", "MEMORY"]
     (row,) = [row for row in rows if row[0] == "echo/seen"]
     assert row[1:3] == ["ready", "echo"]
     assert row[4:6] == ["0", "0"]
     assert "free" in shown.stderr
-    assert run_alone("unload", "echo/seen").stdout == "echo/seen is unloaded\n"
-    again = run_alone("unload", "echo/seen")
-    assert again.returncode == 1
+    assert piped("unload", "echo/seen").stdout == "echo/seen is unloaded\n"
+    again = piped("unload", "echo/seen")
+    assert again.exit_code == 1
     assert again.stderr.startswith("universal: 'echo/seen' is not loaded")
 
 
 def test_scripts_get_what_the_server_answers(asked: Server) -> None:
-    assert json.loads(run_alone("load", "echo/json", "--json").stdout) == {"id": "echo/json", "state": "ready"}
-    assert "echo/json" in json.loads(run_alone("ps", "--json").stdout)["loaded_models"]
-    assert "echo/json" in [model["id"] for model in json.loads(run_alone("list", "--json").stdout)["data"]]
-    assert json.loads(run_alone("unload", "echo/json", "--json").stdout)["state"] == "unloaded"
+    assert json.loads(piped("load", "echo/json", "--json").stdout) == {"id": "echo/json", "state": "ready"}
+    assert "echo/json" in json.loads(piped("ps", "--json").stdout)["loaded_models"]
+    assert "echo/json" in [model["id"] for model in json.loads(piped("list", "--json").stdout)["data"]]
+    assert json.loads(piped("unload", "echo/json", "--json").stdout)["state"] == "unloaded"
 
 
 def test_a_server_is_asked_to_pull(hub: Hub, tmp_path: Path) -> None:
     with running_server(env=places(hub, tmp_path / "hub")) as server:
-        pulled = run_alone("pull", REPO, "--url", server.url)
-    assert pulled.returncode == 0, pulled.stderr
+        pulled = piped("pull", REPO, "--url", server.url)
+    assert pulled.exit_code == 0, pulled.stderr
     assert snapshot(tmp_path) == ["config.json", "model.safetensors"]
 
 

@@ -1,4 +1,4 @@
-"""What models that hear and that speak are told to take: their weights as they are loaded, and more for more at a time."""
+"""What models that hear and speak are told to take: weights as they are loaded, and more for more at a time."""
 
 from pathlib import Path
 from typing import Any

@@ -10,9 +10,8 @@ import pytest
 
 from tiny.folder import info_of
 from universal_core import CHAT_FIELDS, SAMPLING_FIELDS, Claim, ModelFile, ModelInfo, ModelNotFound, ModelRef
-from universal_gguf import claim_model, context
+from universal_gguf import claim_model
 from universal_gguf.claims import GENERATION, POOLED
-from universal_gguf.context import OVERHEAD, memory_maximum
 
 Add = Callable[[gguf.GGUFWriter], None]
 GIB = 2**30

@@ -100,6 +100,11 @@ def test_what_stands_beside_a_model_counts(folder: Any, tmp_path: Path) -> None:
     assert estimated(info, adapters={"mine": str(tmp_path / "nowhere")}).weights == alone.weights
 
 
+def test_a_draft_model_that_cannot_be_read_counts_as_nothing(folder: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    assert estimated(info_of(folder("llama")), draft_model=str(tmp_path)).total > 0
+
+
 def test_a_graphics_card_has_the_model_and_the_machine_the_process(folder: Any) -> None:
     here, there = estimated(info_of(folder("llama"))), estimated(info_of(folder("llama")), "cuda:0")
     assert there.host > here.host
@@ -142,8 +147,8 @@ def test_auto_follows_what_the_processor_computes_with(
 def test_an_encoder_keeps_its_embeddings_in_float32(tmp_path: Path) -> None:
     info = info_of(make_sentence_transformer(tmp_path))
     weights = weights_of(info, ["model.safetensors"])
-    matrices = sum(weight.count for weight in weights if len(weight.shape) == 2 and "embed" not in weight.name)
-    whole = sum(weight.count for weight in weights) * 4
+    matrices = sum(weight.numbers for weight in weights if len(weight.shape) == 2 and "embed" not in weight.name)
+    whole = sum(weight.numbers for weight in weights) * 4
     assert estimated(info, dtype="float32").weights == whole
     assert estimated(info, dtype="bfloat16").weights == whole - 2 * matrices
 

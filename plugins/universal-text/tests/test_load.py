@@ -13,6 +13,7 @@ from tiny.causal import make_llama
 from tiny.folder import info_of
 from universal_core import LoadFailed, pytorch
 from universal_text.causal.load import ends_of, load
+from universal_text.linear import PreparedLinear
 from universal_text.options import CausalOptions
 
 CPU = CausalOptions(device="cpu", dtype="float32")
@@ -34,6 +35,14 @@ def test_all_tokens_that_end_an_answer_are_known(tmp_path: Path) -> None:
     settings = json.loads((path / "generation_config.json").read_text())
     (path / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": [2, 17]}))
     assert ends_of(*load(info_of(path), CPU)) == {2, 17}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the kernel tells nothing of mapped files")
+def test_files_are_left_whose_weights_were_made_ready(tmp_path: Path, open_model: Any) -> None:
+    path = make_llama(tmp_path / "left")
+    model = open_model(path)
+    assert any(isinstance(layer, PreparedLinear) for layer in model._engine._runner._model.modules())
+    assert str(path) not in Path("/proc/self/maps").read_text()
 
 
 def test_weights_with_holes_are_refused(tmp_path: Path) -> None:

@@ -97,14 +97,15 @@ def _state(runtime: Runtime, info: ModelInfo | None, entry: ModelConfig | None, 
         return "configured"
     if info is not None and info.path is None:
         return "remote"
-    return "cached" if info is None or _is_whole(info) else "incomplete"
+    return "cached" if info is None or is_here(info) else "incomplete"
 
 
 def _is_downloading(runtime: Runtime, info: ModelInfo) -> bool:
     """Whether a model's files are on their way; those of another variant are where this one is whole."""
     under_way = [download.info for download in runtime.pool.downloads.active]
-    return any(info.id == other.id or (info.ref.name == other.ref.name and not _is_whole(info)) for other in under_way)
+    return any(info.id == other.id or (info.ref.name == other.ref.name and not is_here(info)) for other in under_way)
 
 
-def _is_whole(info: ModelInfo) -> bool:
-    return info.on_disk is None or info.on_disk.whole
+def is_here(info: ModelInfo) -> bool:
+    """Whether a model's files are on this machine, and not a part of them only."""
+    return info.path is not None and (info.on_disk is None or info.on_disk.whole)

@@ -14,7 +14,7 @@ from universal_core.entry import Entry, Plan
 from universal_core.errors import ModelNotFound
 from universal_core.hookspecs import hookimpl
 from universal_core.http import EventStream, answer, data, note, read_json, runtime_of, until_disconnect
-from universal_core.openai.model_objects import ModelList, ModelObject, describe
+from universal_core.openai.model_objects import ModelList, ModelObject, describe, is_here
 from universal_core.openai.progress import ProgressEvent, progress_events
 from universal_core.runtime import Runtime
 
@@ -53,8 +53,8 @@ async def get_model(request: Request) -> Response:
 
     def find() -> ModelObject:
         info, entry = runtime.known_models().get(name, (None, None))
-        if info is not None and find_adapted(runtime.config, name) is None:
-            # Of what is here the hub is not asked, however little of it is.
+        if info is not None and not is_here(info):
+            # The hub is not asked for a model of which a part is here, or on its way.
             return describe(runtime, name, info, entry)
         found = runtime.router.find(name)
         entry = runtime.config.model.get(found.base or name)

@@ -223,18 +223,15 @@ def _options(model: Model) -> list[Smaller]:
         return []
     context = _context(model, model.header, options).size
     half = 1 << (max(context - 1, 1).bit_length() - 1)
-    found: list[tuple[dict[str, object], str]] = []
-    for size in (half, half // 4):
-        if size >= _LEAST_CONTEXT:
-            found.append(({"n_ctx": size}, f"n_ctx = {size}"))
+    sizes = [size for size in (half, half // 4) if size >= _LEAST_CONTEXT]
+    found: list[tuple[dict[str, object], str]] = [({"n_ctx": size}, f"n_ctx = {size}") for size in sizes]
     if options.flash_attn != "off":
-        types = {"cache_type_k": "q8_0", "cache_type_v": "q8_0"}
+        types: dict[str, object] = {"cache_type_k": "q8_0", "cache_type_v": "q8_0"}
         found.append((types, 'cache_type_k = "q8_0", cache_type_v = "q8_0"'))
     if options.slots > 1:
         fewer = options.slots // 4 or 1
         found.append(({"slots": fewer}, f"slots = {fewer}"))
-        found.append(({"n_ctx": half, "slots": fewer}, f"n_ctx = {half}, slots = {fewer}"))
-        found.append(({"n_ctx": half // 4, "slots": fewer}, f"n_ctx = {half // 4}, slots = {fewer}"))
+        found += [({"n_ctx": size, "slots": fewer}, f"n_ctx = {size}, slots = {fewer}") for size in sizes]
     return [Smaller(advice, taken(_with(model, options, changes)).total) for changes, advice in found]
 
 

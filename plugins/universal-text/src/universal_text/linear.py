@@ -59,12 +59,11 @@ def prepare(model: nn.Module, check: Callable[[], Any]) -> bool:
         for parent, name, prepared in _layers(model, PreparedLinear):
             setattr(parent, name, prepared.plain())
         return False
-    leave_files(model)
     return True
 
 
 def leave_files(model: nn.Module) -> None:
-    """Copy what is left of a model's weights out of the files of which most was replaced.
+    """Copy what is left of a model's weights out of the files of which most was prepared or narrowed.
 
     Weights in the format of their file are not read but mapped, and a file is mapped as a whole for as long as one of
     them stands in it: the pages of those that were replaced would count as the process's memory to its end.

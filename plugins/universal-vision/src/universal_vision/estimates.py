@@ -26,7 +26,7 @@ _MEGABYTE = 10**6
 # What is alive of a patch at once: a layer's input, query, key, value, context and output, and the feed-forward values
 # before and after their activation.
 _WIDTHS, _INNER, _PEAK = 6, 2, 1.4
-_SCRATCH = 60 * _MEGABYTE
+_SCRATCH = 40 * _MEGABYTE
 # Of the first layer of networks of convolutions, where their maps are largest.
 _FEW_CHANNELS = 128
 # Pictures that are read before they are computed, in batches; and what a decoded photograph has in pixels.
@@ -118,7 +118,7 @@ def _activations(vision: dict[str, Any], patches: int, number: int) -> int:
 
 def _ready(most: int, pixels: int) -> int:
     """Return what pictures take that are ready, in float32, and those that are being read."""
-    return _BATCHES_AHEAD * most * pixels * 3 * 4 + 4 * _PHOTO * 3 * 4
+    return _BATCHES_AHEAD * most * pixels * 3 * 4 + 2 * _PHOTO * 3 * 4
 
 
 def _attended(info: ModelInfo, rows: int, number: int) -> int:

@@ -19,7 +19,7 @@ from universal_text.causal.inputs import Inputs
 from universal_text.causal.scheduler import Scheduler
 from universal_text.causal.solo import SoloRunner
 from universal_text.key_values import tokens_set_aside
-from universal_text.linear import prepare
+from universal_text.linear import leave_files, prepare
 from universal_text.options import CausalOptions
 from universal_text.side_by_side import Unsupported
 
@@ -59,8 +59,8 @@ def engine_of(
         try:
             trial = try_together(model)
             # What is compiled, and what adapters look into, must be layers as transformers has them.
-            if not options.compile and not adapters.names:
-                prepare(model, trial.run)
+            if not options.compile and not adapters.names and prepare(model, trial.run):
+                leave_files(model)
             compile_wanted(model, options, adapters, report)
             return _batching(model, options, adapters, context, trial.store, guesser)
         except Unsupported as reason:

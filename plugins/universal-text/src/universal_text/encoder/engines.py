@@ -39,6 +39,7 @@ def open_network(
         if dtype != torch.float32:
             leave_files(model)
         return PaddedNetwork(forward, head, filler=filler, budget=budget, device=model.device)
-    prepare(model, packed.check)
+    if prepare(model, packed.check) or dtype != torch.float32:
+        leave_files(model)
     log.info("%s reads its texts side by side, without padding", kind)
     return PackedNetwork(packed, head, budget=budget)

@@ -42,7 +42,7 @@ class Weight(NamedTuple):
     floating: bool
 
     @property
-    def count(self) -> int:
+    def numbers(self) -> int:
         """How many numbers it has."""
         return math.prod(self.shape)
 
@@ -72,7 +72,7 @@ def loaded_bytes(
     weights = _untied(weights_of(info, names), info.config)
     if weights:
         each = size or (lambda weight: number)
-        return sum(int(weight.count * (each(weight) if weight.floating else weight.size)) for weight in weights)
+        return sum(int(weight.numbers * (each(weight) if weight.floating else weight.size)) for weight in weights)
     return info.size_of(*names) * number // (2 if saved_format(info.config) in HALF else 4)
 
 

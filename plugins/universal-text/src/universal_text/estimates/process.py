@@ -12,7 +12,7 @@ MEGABYTE = 10**6
 
 # Measured after loading models of a few MB: pages that a forked worker does not share with its nursery any more, the
 # threads of its libraries, and what the allocator has ready.
-_WORKER = 75 * MEGABYTE
+_WORKER = 70 * MEGABYTE
 # Where workers are not forked, each imports PyTorch and transformers for itself.
 _IMPORTS = 220 * MEGABYTE
 # In the machine's memory beside CUDA and its libraries, and on the device beside what PyTorch counts. Not measured

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from universal_core import AdapterPlace, MemoryEstimate, ModelFile, ModelInfo, ModelRef
+from universal_core import AdapterPlace, LoadFailed, MemoryEstimate, ModelFile, ModelInfo, ModelRef
 from universal_text.documents import read_document
 from universal_text.estimates.checkpoint import Weight, is_matrix, loaded_bytes, number_size, saved_format
 from universal_text.estimates.process import MEGABYTE, cheaper, overhead
@@ -134,8 +134,11 @@ def _draft(options: CausalOptions, device: str) -> MemoryEstimate:
 def _folder(folder: Path, pattern: str) -> ModelInfo:
     """Return what is in a folder of this machine, nothing of one that is not."""
     files = tuple(ModelFile(name=file.name, size=file.stat().st_size) for file in sorted(folder.glob(pattern)))
-    documents = {"config.json": read_document(folder / "config.json")}
     path = str(folder)
+    try:
+        documents = {"config.json": read_document(folder / "config.json")}
+    except LoadFailed:  # Loading will say so.
+        documents = {}
     return ModelInfo(id=path, ref=ModelRef.parse(path), source="", path=path, files=files, documents=documents)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from universal_text.linear import prepare
+from universal_text.linear import leave_files, prepare
 from universal_text.packing.forward import ROUGH, PackedForward, check_kind, trial_rows
 from universal_text.side_by_side import Unsupported, check_equal
 
@@ -32,7 +32,8 @@ def pack(model: PreTrainedModel, running: Callable[[], AbstractContextManager[An
         base.forward = usual
         base.set_attn_implementation(attention)
         raise Unsupported(str(error)) from error
-    prepare(base, forward.check)
+    if prepare(base, forward.check):
+        leave_files(model)
 
 
 @torch.inference_mode()
