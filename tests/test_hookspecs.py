@@ -119,6 +119,27 @@ def watch(entry: Any, seen: list[str]) -> None:
     entry.__class__ = Watched
 
 
+def test_estimate_memory_is_asked_with_the_options_that_are_configured(mine: Install) -> None:
+    mine(
+        MINE.replace('tasks=("chat",))]', 'tasks=("chat",), options=Sizes)]').replace(
+            "class Model:", "import msgspec\n\nclass Sizes(msgspec.Struct):\n    size: int = 7\n\nclass Model:"
+        )
+        + """
+@hookimpl
+def estimate_memory(info, claim, options, device):
+    if claim.backend == "mine":
+        return MemoryEstimate(weights=options.size, host=1)
+"""
+    )
+
+    async def main() -> tuple[int, int]:
+        async with running(Config(model={"mine/sized": ModelConfig(options={"size": 70})})) as runtime:
+            plans = [await runtime.router.plan(name) for name in ("mine/usual", "mine/sized")]
+            return plans[0].claim.memory.total, plans[1].claim.memory.total
+
+    assert asyncio.run(main()) == (8, 71)
+
+
 def test_load_model_and_run_task_are_answered_by_a_plugin_before_the_core(mine: Install) -> None:
     mine(
         MINE.replace("universal_mine:Model", "no.such.module:Model")
@@ -364,6 +385,6 @@ def test_every_hook_is_a_question_or_news_with_a_contract() -> None:
     assert names == {
         *("register_backends", "register_routes", "register_commands", "list_models", "expand_name", "find_model"),
         *("fetch_model", "delete_model", "claim_model", "load_model", "run_task", "model_loaded", "model_unloaded"),
-        *("load_failed", "request_finished"),
+        *("load_failed", "request_finished", "estimate_memory"),
     }
     assert all(spec.__doc__ for spec in specs)

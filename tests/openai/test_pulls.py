@@ -157,9 +157,9 @@ def test_a_second_pull_joins_the_first_and_a_load_joins_both(hub: Hub, client: h
 def test_a_client_that_leaves_ends_the_download_and_the_next_goes_on(
     hub: Hub, server: Server, client: httpx.Client
 ) -> None:
-    hub.add("org/left", FILES)
+    hub.add("org/gone", FILES)
     gate = hub.hold("model.safetensors", len(WEIGHTS) // 2)
-    with client.stream("POST", "/v1/models/pull", json={"model": "org/left"}) as response:
+    with client.stream("POST", "/v1/models/pull", json={"model": "org/gone"}) as response:
         for line in response.iter_lines():
             if line.startswith("data: ") and json.loads(line.removeprefix("data: ")).get("bytes_done", 0) > 100_000:
                 # Reading no further closes the connection.
@@ -170,7 +170,7 @@ def test_a_client_that_leaves_ends_the_download_and_the_next_goes_on(
     assert not process.is_running()
     gate.open.set()
     hub.mend()
-    assert pull(client, "org/left", stream=False).status_code == 200
+    assert pull(client, "org/gone", stream=False).status_code == 200
     assert [file for file, start in hub.ranges if start] == ["model.safetensors"]
 
 

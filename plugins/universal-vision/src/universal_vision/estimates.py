@@ -34,7 +34,7 @@ _BATCHES_AHEAD, _PHOTO = 3, 2**20
 # Beyond it a batch of pictures of any size is cut.
 _PIXELS_AT_ONCE = 2**22
 # Bytes of a pixel in the layers of a model that finds things, a network of convolutions before it among them.
-_BYTES_A_PIXEL = 220
+_BYTES_A_PIXEL = 280
 # What masks of a picture take at most while they are computed for every pixel.
 _MOST_MASKS = 2**30
 _BEAMS = {"florence2": 3}
