@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, ModelRef, memory, pool, room
@@ -174,6 +175,19 @@ def test_what_cannot_fit_is_refused_with_the_numbers_before_a_worker_starts(scri
             await bench.use(bench.plan("m", 101))
         assert scripted == []
         assert bench.loaded == []
+
+    run(main)
+
+
+def test_what_cannot_fit_is_not_even_downloaded(scripted: list[ScriptedWorker]) -> None:
+    async def main() -> None:
+        bench = Bench()
+        far = bench.plan("far", 101)
+        far = msgspec.structs.replace(far, info=msgspec.structs.replace(far.info, path=None))
+        with pytest.raises(InsufficientMemory, match="far needs about 101 B"):
+            await bench.use(far)
+        assert bench.pool.downloads.active == []
+        assert scripted == []
 
     run(main)
 

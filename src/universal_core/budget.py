@@ -41,6 +41,14 @@ class Budget:
         returned = sum(other.taken.get(device, 0) for other in gone)
         return min(self.limit(device) - counted, memory.device(device).free + returned - pending)
 
+    def could_place(self, entry: Entry, staying: Collection[Entry]) -> bool:
+        """Whether an entry would fit if all but those that stay were gone, and nothing else had memory."""
+
+        def free(device: str) -> int:
+            return self.limit(device) - sum(other.counted(device) for other in staying)
+
+        return bool(place_whole(entry.plan, entry.estimate, free) or place_divided(entry.plan, entry.estimate, free))
+
     def best_place(self, entry: Entry, others: Collection[Entry], leaving: Collection[Entry]) -> Place:
         """Return what tells where an entry fits beside others of which some count as gone.
 

@@ -137,6 +137,7 @@ class Pool:
 
         log.info("loading %s: backend %s", plan.name, plan.claim.backend)
         try:
+            self.room.refuse_hopeless(entry)
             if entry.info.path is None:
                 entry.info = await self.downloads.fetch(plan.info, plan.claim, report)
                 entry.estimate = self._plugins.estimate(entry.info, plan.claim, plan.options, entry.device)

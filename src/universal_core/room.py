@@ -38,6 +38,13 @@ class Room:
         """Take other limits from now on."""
         self.budget.config = config
 
+    def refuse_hopeless(self, entry: Entry) -> None:
+        """Raise InsufficientMemory for a model that would not fit if all others were gone that are not pinned."""
+        others = [other for other in self._everyone() if other is not entry]
+        pinned = [other for other in others if other.plan.pinned]
+        if not self.budget.could_place(entry, pinned):
+            raise self.budget.refusal(entry, others, pinned)
+
     async def reserve(self, entry: Entry) -> None:
         """Set memory aside as soon as there is room. Raises InsufficientMemory where there will be none."""
         async with self._turn:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from importlib.metadata import version
@@ -61,12 +62,13 @@ class Runtime:
         self.version = version("universal-core")
         apply_hub(config.hub)
         apply_models(config.models)
+        # As the driver numbers them, by which their memory is counted.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         self.plugins = Plugins(config.plugins.block, SERVER)
         self.pool = Pool(config, self.plugins)
         self.pool.renew = self._renew
         self.watch(self.pool.configure)
         self.watch(lambda later: apply_models(later.models))
-        self.watch(lambda config: apply_models(config.models))
         self.router = Router(config, self.plugins, self.pool)
         self.metrics = Metrics(self.pool, self.version, config.workers.device) if config.metrics.enabled else None
         self._spans = begin_tracing(config, self.version)

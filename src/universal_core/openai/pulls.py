@@ -53,7 +53,9 @@ async def _fetch(runtime: Runtime, plan: Plan, told: list[Progress]) -> ModelInf
     """Return the model's info with its path, when the files are there; how far that is is added to what was told."""
     if plan.info.path is not None:
         return plan.info
-    return await runtime.pool.downloads.fetch(plan.info, plan.claim, told.append)
+    info = await runtime.pool.downloads.fetch(plan.info, plan.claim, told.append)
+    runtime.router.forget()
+    return info
 
 
 async def _events(runtime: Runtime, plan: Plan) -> AsyncGenerator[bytes]:

@@ -35,8 +35,12 @@ _BATCHES_AHEAD, _PHOTO = 3, 2**20
 _PIXELS_AT_ONCE = 2**22
 # Bytes of a pixel in the layers of a model that finds things, a network of convolutions before it among them.
 _BYTES_A_PIXEL = 280
+# Of one that gives each pixel a kind: it brings the maps of all its levels to one size. Measured with a SegFormer alone.
+_BYTES_A_PIXEL_OF_KINDS = 1400
 # What masks of a picture take at most while they are computed for every pixel.
 _MOST_MASKS = 2**30
+# Tokens of a caption and of what it is written from.
+_WRITTEN = 256
 _BEAMS = {"florence2": 3}
 
 
@@ -76,8 +80,11 @@ def _regions(info: ModelInfo, device: str, options: BatchOptions) -> MemoryEstim
     most = options.most(device)
     pixels = _side(info, _vision(info.config)) ** 2
     at_once = min(most * pixels, max(_PIXELS_AT_ONCE, pixels))
-    masks = min(_MOST_MASKS, 4 * _PHOTO * len(info.config.get("id2label") or ())) if _makes_masks(info) else 0
-    return _loaded(info, device, number, at_once * _BYTES_A_PIXEL * number // 4 + _ready(most, pixels) + masks)
+    # Of every pixel and kind a number, and those that they are made from.
+    kinds = len(info.config.get("id2label") or ())
+    masks = min(_MOST_MASKS, 2 * 4 * _PHOTO * kinds) if _makes_masks(info) else 0
+    each = _BYTES_A_PIXEL_OF_KINDS if _tells_kinds(info) else _BYTES_A_PIXEL
+    return _loaded(info, device, number, at_once * each * number // 4 + _ready(most, pixels) + masks)
 
 
 def _captions(info: ModelInfo, device: str, options: CaptionOptions) -> MemoryEstimate:
@@ -126,7 +133,7 @@ def _attended(info: ModelInfo, rows: int, number: int) -> int:
     text = info.config.get("text_config")
     config = text if isinstance(text, dict) else info.config
     layers = number_in(config, "decoder_layers", "num_hidden_layers")
-    return 2 * 2 * rows * layers * number_in(config, "hidden_size", "d_model") * 512 * number
+    return 2 * rows * layers * number_in(config, "hidden_size", "d_model") * _WRITTEN * number
 
 
 def _settings(info: ModelInfo) -> dict[str, Any]:
@@ -169,6 +176,10 @@ def _pixels(info: ModelInfo, most: int | None) -> int:
 
 def _makes_masks(info: ModelInfo) -> bool:
     return any("Segment" in name for name in info.architectures)
+
+
+def _tells_kinds(info: ModelInfo) -> bool:
+    return any(name.endswith("ForSemanticSegmentation") for name in info.architectures)
 
 
 def _changes(info: ModelInfo, options: Any, device: str) -> dict[str, dict[str, object]]:

@@ -16,7 +16,7 @@ _LONGEST_INPUT = 8192
 # feed-forward values before and after their activation. Measured peaks are so many times that, for batches of other
 # lengths follow one another and the allocator of the C library cannot use again what they leave.
 _WIDTHS, _INNER, _PEAK = 6, 2, 1.7
-_SCRATCH = 40 * MEGABYTE
+_SCRATCH = 50 * MEGABYTE
 # Of what narrowing saves, the allocator keeps a part for itself.
 _LEFT = 0.3
 # OpenVINO is handed all weights in float32 and makes its own of them, and brings a compiler.
