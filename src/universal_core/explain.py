@@ -2,8 +2,8 @@
 
 import msgspec
 
-from universal_core.errors import UniversalError
 from universal_core.budget import parts
+from universal_core.errors import UniversalError
 from universal_core.memory import device, readable
 from universal_core.models import Claim, ModelInfo
 from universal_core.placement import needs

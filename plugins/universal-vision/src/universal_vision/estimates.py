@@ -26,7 +26,7 @@ _MEGABYTE = 10**6
 # What is alive of a patch at once: a layer's input, query, key, value, context and output, and the feed-forward values
 # before and after their activation.
 _WIDTHS, _INNER, _PEAK = 6, 2, 1.4
-_SCRATCH = 40 * _MEGABYTE
+_SCRATCH = 60 * _MEGABYTE
 # Of the first layer of networks of convolutions, where their maps are largest.
 _FEW_CHANNELS = 128
 # Pictures that are read before they are computed, in batches; and what a decoded photograph has in pixels.
@@ -35,7 +35,7 @@ _BATCHES_AHEAD, _PHOTO = 3, 2**20
 _PIXELS_AT_ONCE = 2**22
 # Bytes of a pixel in the layers of a model that finds things, a network of convolutions before it among them.
 _BYTES_A_PIXEL = 280
-# Of one that gives each pixel a kind: it brings the maps of all its levels to one size. Measured with a SegFormer alone.
+# Of one that gives each pixel a kind: it brings the maps of all its levels to one size. Measured with SegFormer alone.
 _BYTES_A_PIXEL_OF_KINDS = 1400
 # What masks of a picture take at most while they are computed for every pixel.
 _MOST_MASKS = 2**30
