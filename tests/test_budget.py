@@ -159,6 +159,21 @@ def test_a_divisible_model_leaves_in_the_machines_memory_what_no_card_holds() ->
     assert whole(small, others, others) == Placement("cuda:0", {"cuda:0": 80, "cpu": 0})
 
 
+def test_a_larger_cache_takes_no_more_than_half_of_what_is_left(machine: dict[str, Device]) -> None:
+    budget, others = Budget(PoolConfig(memory_limit=500)), [model("n", reserved=100)]
+    for spare, expected in ((50, 50), (1000, 100)):
+        entry = model("m", 150, cache=50, spare=spare)
+        placement = place(budget, entry, *others)
+        assert placement is not None
+        found = budget.spare(entry, placement, others)
+        assert found == expected
+        entry.settle(placement.device, placement.bytes, placement.options, found)
+        assert entry.reserved == {"cpu": 200 + expected}
+        assert entry.claim.memory == MemoryEstimate(weights=150, cache=50 + expected)
+    machine["cpu"] = Device("cpu", "test", 1000, 310)
+    assert budget.spare(entry, placement, []) == 0
+
+
 @pytest.mark.usefixtures("machine")
 def test_it_knows_how_few_have_to_go() -> None:
     budget = Budget(PoolConfig(memory_limit=500))

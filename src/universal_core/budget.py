@@ -49,6 +49,11 @@ class Budget:
 
         return bool(place_whole(entry.plan, entry.estimate, free) or place_divided(entry.plan, entry.estimate, free))
 
+    def spare(self, entry: Entry, placement: Placement, others: Collection[Entry]) -> int:
+        """Return how many bytes more an entry may have for its cache: at most half of what is left for others."""
+        left = self.free(placement.device, others) - placement.bytes[placement.device]
+        return min(entry.estimate.spare, max(left, 0) // 2)
+
     def best_place(self, entry: Entry, others: Collection[Entry], leaving: Collection[Entry]) -> Place:
         """Return what tells where an entry fits beside others of which some count as gone.
 

@@ -90,9 +90,19 @@ class Entry:
         """Whether nobody uses it or waits for it."""
         return self.users == 0 and self.state == "ready"
 
-    def settle(self, device: str, reserved: dict[str, int], options: dict[str, Any]) -> None:
-        """Set aside what it takes on each device, where it will compute on one of them because of some options."""
-        self.device, self.reserved, self.options = device, reserved, self.plan.options | options
+    def settle(self, device: str, reserved: dict[str, int], options: dict[str, Any], spare: int) -> None:
+        """Set aside what it takes on each device, where it will compute on one of them because of some options.
+
+        ``spare`` is how much larger its cache may be.
+        """
+        self.device, self.options = device, self.plan.options | options
+        self.reserved = reserved | {device: reserved[device] + spare}
+        self.estimate = msgspec.structs.replace(self.estimate, cache=self.estimate.cache + spare, spare=0)
+
+    @property
+    def claim(self) -> Claim:
+        """The claim with what has been set aside for it."""
+        return msgspec.structs.replace(self.plan.claim, memory=self.estimate)
 
     @property
     def memory(self) -> int:

@@ -83,11 +83,15 @@ class Execution:
 
     @hookimpl(trylast=True)
     def load_model(self, info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]) -> Any:
-        """Import the backend's class and construct it; one that has a parameter ``report`` can tell how far it is."""
+        """Import the backend's class and construct it, with what it has further parameters for.
+
+        ``report`` can tell how far it is, and ``memory`` is the estimate that has been set aside.
+        """
         module, _, name = self._backends[claim.backend].model.partition(":")
         model = getattr(importlib.import_module(module), name)
-        more = {"report": report} if "report" in inspect.signature(model).parameters else {}
-        return model(info, options, **more)
+        known = inspect.signature(model).parameters
+        more = {"report": report, "memory": claim.memory}
+        return model(info, options, **{name: value for name, value in more.items() if name in known})
 
     @hookimpl(trylast=True)
     def run_task(self, model: Any, task: str, request: Any) -> Any:

@@ -113,8 +113,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A way of running models, as a plugin declares it.
 
     ``model`` is the import path ``package.module:Class`` of the class with ``__init__(info, options)`` and one
-    method per task; a third parameter ``report`` takes a function to tell Progress to while it loads. ``preload`` names
-    the modules that the nursery imports before it forks workers; importing them must not touch an accelerator.
+    method per task; a parameter ``report`` takes a function to tell Progress to while it loads, and one named
+    ``memory`` the MemoryEstimate that has been set aside. ``preload`` names the modules that the nursery imports before
+    it forks workers; importing them must not touch an accelerator.
     ``fork=False`` asks for a fresh interpreter per worker instead. ``engine`` is the library underneath (``pytorch``,
     ``llama.cpp``), which RUNTIME_BACKEND can prefer. ``spread`` are the options that share a model out among all
     accelerators where no single one holds it; without any it is never shared out.
@@ -142,14 +143,16 @@ class MemoryEstimate(msgspec.Struct, frozen=True):
 
     ``weights``, ``working`` (the largest step's activations) and ``cache`` (keys and values, by context and slots) are
     where the model runs. ``host`` is in the machine's own memory wherever that is: the process and its libraries.
-    What does not fit on an accelerator may stay in the machine's memory where the model is ``divisible``. ``smaller``
-    tells what would take less, largest first.
+    What does not fit on an accelerator may stay in the machine's memory where the model is ``divisible``. ``spare`` is
+    how much larger a cache may be that is worth it only where nobody else needs the memory. ``smaller`` tells what
+    would take less, largest first.
     """
 
     weights: int = 0
     working: int = 0
     cache: int = 0
     host: int = 0
+    spare: int = 0
     divisible: bool = False
     smaller: tuple[Smaller, ...] = ()
 

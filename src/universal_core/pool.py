@@ -143,7 +143,7 @@ class Pool:
                 entry.estimate = self._plugins.estimate(entry.info, plan.claim, plan.options, entry.device)
             await self.room.reserve(entry)
             await self.launcher.launch(worker, plan.backend, report)
-            entry.info = await worker.load(entry.info, plan.claim, entry.options, report)
+            entry.info = await worker.load(entry.info, entry.claim, entry.options, report)
         except BaseException as error:
             self._remove(entry)
             self._leaving.add(entry)

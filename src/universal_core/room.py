@@ -56,7 +56,8 @@ class Room:
                 place = self.budget.best_place(entry, others, leaving)
                 placement = place(entry, others, ())
                 if placement is not None:
-                    entry.settle(placement.device, placement.bytes, placement.options)
+                    spare = self.budget.spare(entry, placement, others)
+                    entry.settle(placement.device, placement.bytes, placement.options, spare)
                     return
                 if not await self._unload_idle(entry, place, others, leaving):
                     await self._wait_for(entry, place, others, leaving, began)

@@ -14,12 +14,13 @@ import pytest
 from tiny.folder import info_of
 from tiny.gguf import make_gguf_bert, make_gguf_gemma3, make_gguf_llama, make_gguf_mamba
 from universal_core import MemoryEstimate, ModelFile, ModelInfo, ModelRef
-from universal_gguf import claim_model, context, estimate, estimate_memory, load_model, log
+from universal_gguf import claim_model, context, estimate, estimate_memory, log
 from universal_gguf.cache import Store, cache_bytes, most_cells
 from universal_gguf.context import FILE, KEPT, OVERHEAD
 from universal_gguf.estimate import compute_bytes, store_of
 from universal_gguf.generation.contexts import generation_parameters
 from universal_gguf.generation.decoder import Decoder
+from universal_gguf.generation.model import GenerationModel
 from universal_gguf.header import read_header
 from universal_gguf.library import Weights
 from universal_gguf.options import GenerationOptions, PooledOptions
@@ -262,15 +263,12 @@ def test_a_model_has_the_context_that_was_planned_whatever_became_free(
 ) -> None:
     make_gguf_llama(tmp_path / "m-Q8_0.gguf", context=100_000)
     info = info_of(tmp_path)
-    claim = claim_model(info)
-    assert claim is not None
     monkeypatch.setattr(context, "free_memory", lambda device: 60 * 2**20)
     planned = told(info, slots=4, device="cpu")
     monkeypatch.setattr(context, "free_memory", lambda device: 100 * GIB)
-    claim = msgspec.structs.replace(claim, memory=planned)
-    with closing(load_model(info, claim, FEW, lambda progress: None)) as model:
+    with closing(GenerationModel(info, FEW, memory=planned)) as model:
         assert cache_bytes(read_header(tmp_path / "m-Q8_0.gguf"), model.context, store_of(FEW)) == planned.cache
-    with closing(load_model(info, msgspec.structs.replace(claim, memory=MemoryEstimate()), FEW, print)) as model:
+    with closing(GenerationModel(info, FEW)) as model:
         assert model.context == 100_000
 
 
@@ -280,4 +278,3 @@ def test_other_backends_are_asked_elsewhere(tmp_path: Path) -> None:
     assert claim is not None
     other = msgspec.structs.replace(claim, backend="another")
     assert estimate_memory(info_of(tmp_path), other, None, "cpu") is None
-    assert load_model(info_of(tmp_path), other, None, print) is None

@@ -94,7 +94,7 @@ def test_what_stands_beside_a_model_counts(folder: Any, tmp_path: Path) -> None:
     info = info_of(folder("llama"))
     alone, drafted = estimated(info), estimated(info, draft_model=str(folder("llama")))
     assert drafted.weights == 2 * alone.weights
-    assert drafted.cache > alone.cache
+    assert drafted.working > alone.working
     (tmp_path / "adapter_model.safetensors").write_bytes((folder("llama") / "model.safetensors").read_bytes())
     assert estimated(info, adapters={"mine": str(tmp_path)}).weights > alone.weights
     assert estimated(info, adapters={"mine": str(tmp_path / "nowhere")}).weights == alone.weights

@@ -1,14 +1,14 @@
 """GGUF models through llama.cpp, as a plugin of Universal Runtime."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, Progress, hookimpl
+from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, hookimpl
 from universal_gguf import claims, estimate
 
 API_VERSION = 1
 
-__all__ = ["API_VERSION", "claim_model", "estimate_memory", "load_model", "register_backends"]
+__all__ = ["API_VERSION", "claim_model", "estimate_memory", "register_backends"]
 
 _OURS = (claims.GENERATION.name, claims.POOLED.name)
 
@@ -29,13 +29,3 @@ def claim_model(info: ModelInfo) -> Claim | None:
 def estimate_memory(info: ModelInfo, claim: Claim, options: Any, device: str) -> MemoryEstimate | None:
     """Return what a GGUF model takes with these options."""
     return estimate.estimate(info, claim, options, device) if claim.backend in _OURS else None
-
-
-@hookimpl
-def load_model(info: ModelInfo, claim: Claim, options: Any, report: Callable[[Progress], None]) -> Any | None:
-    """Return a model that writes, with no larger a cache than there was room made for."""
-    if claim.backend != claims.GENERATION.name:
-        return None
-    from universal_gguf.generation.model import GenerationModel
-
-    return GenerationModel(info, options, report, cache_bytes=claim.memory.cache)

@@ -75,7 +75,7 @@ def taken(model: Model) -> MemoryEstimate:
     if draft := _draft(model):
         of_draft = msgspec.structs.replace(model, header=draft)
         more, computing = _writing(of_draft, draft, model.options, cells=_cells(model, header, model.options))
-        weights, cache, working = weights + draft.file_size, cache + more, working + computing
+        weights, working = weights + draft.file_size, working + more + computing
     return _placed(model, weights, cache, working + int(_projector(model) * _LOOKING), host)
 
 

@@ -12,6 +12,7 @@ from universal_core import (
     GenerationRequest,
     InternalError,
     LoadFailed,
+    MemoryEstimate,
     ModelInfo,
     Progress,
     TokenizeRequest,
@@ -72,13 +73,12 @@ class GenerationModel(LanguageModel):
         info: ModelInfo,
         options: GenerationOptions,
         report: Callable[[Progress], None] = _unheard,
-        *,
-        cache_bytes: int = 0,
+        memory: MemoryEstimate | None = None,
     ) -> None:
-        """Load the model with a cache of at most ``cache_bytes``, of what memory has room for where that is 0."""
+        """Load the model with no larger a cache than was set aside in ``memory``, else what memory has room for."""
         choice, header = files_of(info)
         self._info, self._options, self._choice, self._header = info, options, choice, header
-        self._room = most_cells(header, cache_bytes, store_of(options)) if cache_bytes else None
+        self._room = most_cells(header, memory.cache, store_of(options)) if memory and memory.cache else None
         self._usual = 0
         context = self._context(options.n_ctx, self._room)
         self._usual = context.size

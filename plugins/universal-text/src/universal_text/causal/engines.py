@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from universal_core import available_memory
+from universal_core import MemoryEstimate
 from universal_core.continuous_batching import Cache, Guesser, Pace, Turns
 from universal_core.conversation import Engine
 from universal_text.causal.adapters import Adapters
@@ -48,11 +48,13 @@ def engine_of(
     guesser: Guesser | None = None,
     inputs: Inputs | None = None,
     report: Report | None = None,
+    memory: MemoryEstimate | None = None,
 ) -> Running:
     """Return the engine for a model that knows ``context`` positions.
 
     One that reads more than tokens has ``inputs``, and reads its rows one by one. ``report`` is told when the model is
-    compiled. Raises LoadFailed for options that mean nothing where rows are read one by one.
+    compiled, and ``memory`` is what has been set aside for it. Raises LoadFailed for options that mean nothing where
+    rows are read one by one.
     """
     alone = "it reads more than tokens" if inputs else f"attention = {options.attention!r} was asked for"
     if inputs is None and options.attention is None:
@@ -62,7 +64,10 @@ def engine_of(
             if not options.compile and not adapters.names and prepare(model, trial.run):
                 leave_files(model)
             compile_wanted(model, options, adapters, report)
-            return _batching(model, options, adapters, context, trial.store, guesser)
+            aside = memory.cache // max(trial.store.bytes_per_token, 1) if memory else context
+            return _batching(
+                model, options, adapters, context, cells_for(options, context, aside), trial.store, guesser
+            )
         except Unsupported as reason:
             alone = str(reason)
     log.info("the answers of a step are computed one by one: %s", alone)
@@ -74,11 +79,15 @@ def engine_of(
 
 
 def _batching(
-    model: Any, options: CausalOptions, adapters: Adapters, context: int, tried: Store, guesser: Guesser | None
+    model: Any,
+    options: CausalOptions,
+    adapters: Adapters,
+    context: int,
+    cells: int,
+    tried: Store,
+    guesser: Guesser | None,
 ) -> Running:
-    cells = cells_for(options, context, model.device, tried.bytes_per_token)
-    slots = options.slots
-    store = Store(cells, like=tried)
+    store, slots = Store(cells, like=tried), options.slots
     # Beside those that run as many are kept, for what begins alike.
     cache = Cache(store, cells, 2 * slots, shares=False)
     chunk = chunk_for(options, model.device)
@@ -107,17 +116,10 @@ def chunk_for(options: CausalOptions, device: torch.device) -> int:
     return options.prefill_chunk or (_CHUNK_ON_CPU if device.type == "cpu" else _CHUNK)
 
 
-def cells_for(options: CausalOptions, context: int, device: torch.device, size: int) -> int:
-    """Return how many tokens of ``size`` bytes all answers may have together in the key-value store.
+def cells_for(options: CausalOptions, context: int, aside: int) -> int:
+    """Return how many tokens all answers may have together in the key-value store, where ``aside`` fit into memory.
 
-    That is what was set aside for them before the model was loaded, and more where a single answer can be longer than
-    that: as far as half of the free memory goes. On an accelerator, where all of it is taken at once, only if n_ctx
-    asks for it.
+    What fits there counts as far as one answer may be as long as the context; what the estimate promised at least.
     """
-    if options.cache_tokens is not None:
-        return options.cache_tokens
-    reserved = tokens_set_aside(options, context)
-    if device.type != "cpu" and options.n_ctx is None:
-        return reserved
-    free = available_memory(str(device) if device.type == "cuda" else "cpu")
-    return max(reserved, min(context, free // 2 // max(size, 1)))
+    least = tokens_set_aside(options, context)
+    return least if options.cache_tokens is not None else max(least, min(context, aside))

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from universal_core import GenerationRequest, ModelInfo
+from universal_core import GenerationRequest, MemoryEstimate, ModelInfo
 from universal_core.continuous_batching import GuessedSequence
 from universal_core.conversation import (
     Answer,
@@ -38,7 +38,7 @@ class WritingModel(LanguageModel):
     """Writes text for many requests at once with a model of transformers, whatever its prompts are made of.
 
     ``info`` tells how the model wants to be sampled. ``inputs`` says what it is given for the tokens of a step.
-    ``report`` is told how far a load is that takes long.
+    ``report`` is told how far a load is that takes long. ``memory`` is what has been set aside for all of it.
     """
 
     sequence: ClassVar[type[Sequence]] = GuessedSequence
@@ -53,6 +53,7 @@ class WritingModel(LanguageModel):
         prompter: Prompter,
         inputs: Inputs | None = None,
         report: Report | None = None,
+        memory: MemoryEstimate | None = None,
     ) -> None:
         dialect = dialect_of(
             vocabulary,
@@ -67,7 +68,9 @@ class WritingModel(LanguageModel):
         self._device = model.device
         known = _context(model.config, options.n_ctx)
         guesser = guesser_of(options, vocabulary, self._choices)
-        self._engine, self.batches, self.context = engine_of(model, options, adapters, known, guesser, inputs, report)
+        self._engine, self.batches, self.context = engine_of(
+            model, options, adapters, known, guesser, inputs, report, memory
+        )
 
     def device_memory(self) -> int:
         """Return the bytes that are taken on an accelerator."""
@@ -98,13 +101,19 @@ class WritingModel(LanguageModel):
 class CausalModel(WritingModel):
     """A model that continues text."""
 
-    def __init__(self, info: ModelInfo, options: CausalOptions, report: Report | None = None) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        options: CausalOptions,
+        report: Report | None = None,
+        memory: MemoryEstimate | None = None,
+    ) -> None:
         use_threads(options.threads)
         model, tokenizer = load(info, options)
         vocabulary = vocabulary_of(model, tokenizer)
         template = configured_template(options.chat_template) or tokenizer.chat_template
         prompter = Prompter(vocabulary, template_of(template, tokenizer))
-        super().__init__(info, options, model, vocabulary, prompter, report=report)
+        super().__init__(info, options, model, vocabulary, prompter, report=report, memory=memory)
 
 
 def _choices_of(model: Any) -> int | None:

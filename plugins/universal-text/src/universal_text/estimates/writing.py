@@ -62,12 +62,15 @@ def _estimate(info: ModelInfo, device: str, beside: Beside, alone: bool, options
     draft = _draft(options, device)
     tokens = _tokens_alone(options, context) if alone else _tokens_together(options, context)
     states = options.slots * _state_bytes(config) if alone else 0
+    step = _step(config, options, device, number, beside, context if alone else 0)
+    # On an accelerator all of a cache is taken at once, and nobody may ever need more.
+    longer = 0 if alone or options.cache_tokens or device != "cpu" else max(context - tokens, 0)
     return MemoryEstimate(
         weights=_weights(info, options, number) + _adapters(options) + draft.weights,
-        cache=tokens * bytes_per_token(config, number) + states + draft.cache,
-        working=_step(config, options, device, number, beside, context if alone else 0) + process.device,
+        cache=tokens * bytes_per_token(config, number) + states,
+        working=step + draft.cache + process.device,
         host=process.host,
-        divisible=False,
+        spare=longer * bytes_per_token(config, number),
     )
 
 
