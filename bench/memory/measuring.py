@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +33,10 @@ from universal_core.process import Worker
 from universal_core.runtime import Runtime
 
 INTERVAL = 0.02
+"""Seconds between two looks, or twice as long as the last one took where that is more: a look stops the process."""
+
 MODEL = "bench"
-ESTIMATE, LOADING, LOADED, PEAK = "estimate", "most while loading", "after loading", "most at work"
+RESERVED, PLANNED, LOADING, LOADED, PEAK = "set aside", "planned", "most while loading", "after loading", "most at work"
 PARTS = ("weights", "cache", "working", "host")
 
 
@@ -45,8 +48,13 @@ class Sizes(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Bytes that were estimated, and that were measured."""
+    """Bytes that were estimated, and that were measured.
 
+    ``planned`` is what the model needs; ``estimate`` has what was set aside, which is more where its cache was given
+    memory that nobody else needed.
+    """
+
+    planned: int
     estimate: MemoryEstimate
     loading: int
     loaded: int
@@ -90,11 +98,11 @@ async def _measured(case: Case, model: Path, setting: Setting) -> Taken:
         plan = await runtime.router.plan(MODEL)
         watcher = runtime.pool.launcher = WatchedLauncher(config, plan)
         with watcher.watching():
-            await runtime.pool.load(plan)
+            entry = await runtime.pool.load(plan)
             loading, loaded = watcher.reset(), watcher.now()
             for task, requests in case.work():
                 await asyncio.gather(*(_answered(runtime, task, request) for request in requests))
-            return Taken(plan.claim.memory, loading, loaded, watcher.reset())
+            return Taken(plan.claim.memory.total, entry.estimate, loading, loaded, watcher.reset())
 
 
 async def _answered(runtime: Runtime, task: str, request: Request) -> None:
@@ -147,10 +155,13 @@ class WatchedLauncher(Launcher):
             thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(INTERVAL):
+        pause = INTERVAL
+        while not self._ended.wait(pause):
+            began = time.monotonic()
             # First, for it takes a while: what was seen before is forgotten meanwhile.
             seen = self.now()
             self._most = max(self._most, seen)
+            pause = max(INTERVAL, 2 * (time.monotonic() - began))
 
 
 def _free(device: str) -> int:
@@ -159,15 +170,16 @@ def _free(device: str) -> int:
 
 
 def _compared(case: Case, taken: Taken) -> Comparison:
-    values = {ESTIMATE: taken.estimate.total, "peak": taken.peak, LOADING: taken.loading, LOADED: taken.loaded}
-    values[PEAK] = taken.working
+    values = {RESERVED: taken.estimate.total, "peak": taken.peak, PLANNED: taken.planned}
+    values |= {LOADING: taken.loading, LOADED: taken.loaded, PEAK: taken.working}
     samples = {name: [count / 1e6] for name, count in values.items()}
     return Comparison(case.name, "memory", "MB", samples, (Goal("peak", least=1.0, most=1.15),))
 
 
 def _parts(case: Case, taken: Taken) -> str:
     parts = ", ".join(f"{name} {getattr(taken.estimate, name) / 1e6:.0f}" for name in PARTS)
-    return f"{case.name} is estimated as {parts} MB"
+    given = f", planned {taken.planned / 1e6:.0f}" if taken.planned != taken.estimate.total else ""
+    return f"{case.name} is estimated as {parts} MB{given}"
 
 
 def _line(case: Case, taken: Taken) -> str:
