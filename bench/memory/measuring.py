@@ -98,11 +98,12 @@ async def _measured(case: Case, model: Path, setting: Setting) -> Taken:
         plan = await runtime.router.plan(MODEL)
         watcher = runtime.pool.launcher = WatchedLauncher(config, plan)
         with watcher.watching():
-            entry = await runtime.pool.load(plan)
+            # What is measured later on corrects it.
+            estimate = (await runtime.pool.load(plan)).estimate
             loading, loaded = watcher.reset(), watcher.now()
             for task, requests in case.work():
                 await asyncio.gather(*(_answered(runtime, task, request) for request in requests))
-            return Taken(plan.claim.memory.total, entry.estimate, loading, loaded, watcher.reset())
+            return Taken(plan.claim.memory.total, estimate, loading, loaded, watcher.reset())
 
 
 async def _answered(runtime: Runtime, task: str, request: Request) -> None:

@@ -33,7 +33,7 @@ model = "speaker/mouth"
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Give the server that tests of commands ask."""
     folder = tmp_path_factory.mktemp("commands")

@@ -175,7 +175,7 @@ def test_the_speed_of_a_server_is_a_table(asked: Server) -> None:
     assert head[:3] == ["CLIENTS", "REQUESTS", "TOKENS/S"]
     assert (one[0], one[1], one[-1]) == ("1", "2", "10")
     assert (three[0], three[1], three[-1]) == ("3", "6", "30")
-    assert all(float(cell) > 0 for cell in (*one[2:7], *three[2:7]))
+    assert all(float(cell) >= 0 for cell in (*one[2:7], *three[2:7]))
 
 
 def test_the_speed_as_json_and_what_cannot_be_measured(asked: Server) -> None:

@@ -137,7 +137,7 @@ def test_ctrl_c_stops_the_answer_and_the_next_question_is_answered(asked: Server
         shown.expect("stopped")
         shown.enter("still there")
         shown.expect(r"still there\r\n.*still there\r\n")
-        shown.enter(f"/save {tmp_path}/talk.json")
+        shown.enter("/save talk.json")
         shown.expect(">>> ")
         shown.type(CTRL_C)
         assert shown.end() == 0

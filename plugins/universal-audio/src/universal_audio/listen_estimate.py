@@ -20,6 +20,7 @@ _WINDOW = 30
 _WINDOWS_IN_A_BLOCK = 4
 # Of 30 s of sound: the samples, the frames that are read of them, and the vectors that Whisper's encoder makes.
 _SAMPLES, _FRAMES, _VECTORS = 480_000, 3000, 1500
+# A window's text has at most half of these; growing by a token, and another guess going on, make copies of it.
 _TOKENS = 448
 _HEAD = 64
 _LAYER = re.compile(r"decoder/layer_(\d+)/")
@@ -53,10 +54,12 @@ def _whisper(info: ModelInfo, options: WhisperOptions, device: str) -> MemoryEst
     values = sum(each.values for each in weights.values()) or _values(info)
     matrices = sum(each.values for name, each in weights.items() if _is_integer(name, each)) or values
     block = _WINDOW * max(options.batch_size, _WINDOWS_IN_A_BLOCK)
+    cache = options.batch_size * _remembered(shape, options.beam_size, element)
     return MemoryEstimate(
         weights=matrices * matrix + (values - matrices) * element,
-        working=options.batch_size * _encoding(shape, element),
-        cache=options.batch_size * _remembered(shape, options.beam_size, element),
+        # What the encoder computes is let go of before the first key is kept, so only the larger of both counts.
+        working=max(options.batch_size * _encoding(shape, element) - cache, 0),
+        cache=cache,
         # What speech is in is found on the processor.
         host=_PROCESS["whisper"] + block * _SPEECH_SECOND,
     )
