@@ -44,6 +44,7 @@ MEMORY_INTERVAL = 10.0
 _UNLOADED = WorkerDied("the model was unloaded while it was answering; nothing was kept, so it is safe to retry")
 _PR_SET_PDEATHSIG = 1
 _SPINS = "10000"
+_M_ARENA_MAX = -8
 
 Report = Callable[[Progress], None]
 Begin = TypeVar("Begin", Load, Fetch)
@@ -183,6 +184,7 @@ def die_with_parent(parent: int) -> None:
 
 def host(connection: socket.socket, plugins: Plugins) -> None:
     """Run a worker on its end of the socketpair; returns when the model is closed."""
+    share_heap()
     asyncio.run(Host(plugins).serve(connection))
 
 
@@ -196,6 +198,20 @@ def spin_briefly() -> None:
         # milliseconds. Where other programs wanted both cores, a step that one thread did in 60 ms took two of them 560
         # and more, and 170 to 310 with this; on free cores no difference could be measured.
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+
+
+def share_heap() -> None:
+    """Let all threads allocate from one heap; call it before there are any.
+
+    What the environment says of it already stays; a C library that is not GNU's is left as it is.
+    """
+    # It has heaps of 64 MB for every thread but the first, which hold two tensors of 25 MB and nothing in what is left.
+    # With one heap for all, the most that all-MiniLM-L6 takes at work fell from 337 to 228 MB in bfloat16, and from 323
+    # to 273 MB in float32.
+    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):
+            library.mallopt(_M_ARENA_MAX, 1)
 
 
 def main(arguments: list[str]) -> None:

@@ -4,7 +4,18 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
+import click
+
 from universal_core.cli.client import Client, CommandError
+from universal_core.cli.completion import complete_models
+
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    shell_complete=complete_models,
+    help="Model to ask; the server's only one for this, or its default, otherwise.",
+)
+"""For commands that need not be told a model; see model_for."""
 
 
 def model_for(client: Client, given: str | None, task: str) -> dict[str, str]:

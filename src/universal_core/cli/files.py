@@ -1,12 +1,21 @@
 """Files that commands write: there once they are complete, and never in the place of others unasked."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import click
+
 from universal_core.cli.client import CommandError
+
+
+def format_of(path: Path, formats: Mapping[str, str]) -> str:
+    """Return the format that a file's suffix stands for; raise BadParameter for one that stands for none."""
+    if path.suffix.lower() not in formats:
+        raise click.BadParameter(f"expected a file named *{', *'.join(formats)}, got {path}", param_hint="--output")
+    return formats[path.suffix.lower()]
 
 
 def check_free(path: Path, force: bool) -> None:

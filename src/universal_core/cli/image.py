@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from universal_core.cli.choosing import model_for
+from universal_core.cli.choosing import model_for, model_option
 from universal_core.cli.client import Client, client_options
-from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import given, set_option
-from universal_core.cli.files import check_free, writing
+from universal_core.cli.files import check_free, format_of, writing
 from universal_core.cli.output import Output, Tell
 from universal_core.hookspecs import hookimpl
 
@@ -37,12 +36,7 @@ _STEP = re.compile(r"step (\d+) of (\d+)")
 @click.option(
     "--seed", type=int, metavar="NUMBER", help="Of the first picture; the same one makes the same picture again."
 )
-@click.option(
-    "--model",
-    metavar="NAME",
-    shell_complete=complete_models,
-    help="Model to ask; the server's only one for this, or its default, otherwise.",
-)
+@model_option
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @set_option("model", "prompt", "n", "size", "num_inference_steps", "seed", "stream", "response_format", "output_format")
 @client_options
@@ -66,13 +60,12 @@ def image_command(
       universal image "a fox in the snow" -o fox.png
       universal image "a fox in the snow" -o fox.jpg -n 4 --size 768x512 --seed 7
     """
-    if file.suffix.lower() not in FORMATS:
-        raise click.BadParameter(f"expected a file named *{', *'.join(FORMATS)}, got {file}", param_hint="--output")
+    form = format_of(file, FORMATS)
     files = [file] if number == 1 else [file.with_stem(f"{file.stem}-{at}") for at in range(1, number + 1)]
     for path in files:
         check_free(path, force)
     wishes = given({"size": size, "num_inference_steps": steps, "seed": seed})
-    fixed = {"prompt": prompt, "n": number, "stream": True, "output_format": FORMATS[file.suffix.lower()]}
+    fixed = {"prompt": prompt, "n": number, "stream": True, "output_format": form}
     body = {**fields, **wishes, **fixed, **model_for(client, model, "generate_image")}
     found = []
     with output.progress() as tell:

@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from universal_core.cli.choosing import model_for
+from universal_core.cli.choosing import model_for, model_option
 from universal_core.cli.client import Client, client_options
-from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import given, set_option
-from universal_core.cli.files import writing
+from universal_core.cli.files import format_of, writing
 from universal_core.cli.output import Output
 from universal_core.cli.pipe import piped_text
 from universal_core.hookspecs import hookimpl
@@ -31,12 +30,7 @@ FORMATS = {".mp3": "mp3", ".opus": "opus", ".ogg": "opus", ".aac": "aac", ".flac
 )
 @click.option("--voice", metavar="NAME", help="One of the model's voices; GET /v1/audio/voices lists them.")
 @click.option("--speed", type=float, metavar="NUMBER", help="How fast, 0.25 to 4; 1 unless given.")
-@click.option(
-    "--model",
-    metavar="NAME",
-    shell_complete=complete_models,
-    help="Model to ask; the server's only one for this, or its default, otherwise.",
-)
+@model_option
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @set_option("model", "input", "response_format", "stream", "stream_format", "voice", "speed")
 @client_options
@@ -58,17 +52,11 @@ def speak_command(
       universal speak "The river is high today." -o river.mp3
       universal speak --voice bf_emma -o chapter.wav < chapter.txt
     """
-    if file.suffix.lower() not in FORMATS:
-        raise click.BadParameter(f"expected a file named *{', *'.join(FORMATS)}, got {file}", param_hint="--output")
+    form = format_of(file, FORMATS)
     text = text or piped_text()
     if not text:
         raise click.UsageError("there is nothing to speak: give TEXT, or pipe it in")
-    body = {
-        **fields,
-        **given({"voice": voice, "speed": speed}),
-        "input": text,
-        "response_format": FORMATS[file.suffix.lower()],
-    }
+    body = {**fields, **given({"voice": voice, "speed": speed}), "input": text, "response_format": form}
     size = 0
     with writing(file, force) as target, output.progress() as tell:
         for piece in client.content("/v1/audio/speech", {**body, **model_for(client, model, "speak")}):
@@ -77,7 +65,7 @@ def speak_command(
             size += len(piece)
             tell(f"{size // 1000} kB", None)
     if output.json:
-        output.value({"file": str(file), "bytes": size, "format": body["response_format"]})
+        output.value({"file": str(file), "bytes": size, "format": form})
     else:
         output.line(str(file))
 

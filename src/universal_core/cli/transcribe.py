@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from universal_core.cli.choosing import model_for
+from universal_core.cli.choosing import model_for, model_option
 from universal_core.cli.client import Client, Form, client_options
-from universal_core.cli.completion import complete_models
 from universal_core.cli.fields import as_form, given, set_option
 from universal_core.cli.output import Output, printable
 from universal_core.hookspecs import hookimpl
@@ -18,12 +17,7 @@ FORMATS = ("text", "srt", "vtt", "json")
 
 @click.command("transcribe")
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--model",
-    metavar="NAME",
-    shell_complete=complete_models,
-    help="Model to ask; the server's only one for this, or its default, otherwise.",
-)
+@model_option
 @click.option(
     "--format",
     "form",

@@ -23,7 +23,7 @@ from universal_diffusion.memory import free_memory
 from universal_diffusion.options import DiffusionOptions
 from universal_diffusion.pickles import with_pickles
 from universal_diffusion.placement import Needs, Placement, choose_placement
-from universal_diffusion.planning import on_device, with_upcast
+from universal_diffusion.planning import with_upcast
 from universal_diffusion.single_file import load_checkpoint
 from universal_diffusion.weighing import is_stored_in, needs_of
 
@@ -66,7 +66,6 @@ def _load_folder(info: ModelInfo, options: DiffusionOptions, device: torch.devic
     folder = info.path or ""
     dtype = _dtype_of(info, components, options, device)
     needs = with_upcast(needs_of(info, components, dtype.itemsize), is_half=dtype == torch.float16)
-    needs = on_device(needs, device.type)
     placement = choose_placement(needs, free_memory(device), device.type, options)
     target = device if placement.offload == "none" else torch.device("cpu")
     parts: dict[str, Any] = {}
@@ -97,7 +96,7 @@ def _place(pipeline: Any, device: torch.device, dtype: torch.dtype, options: Dif
     sizes = [sum(weight.nbytes for weight in part.parameters()) for part in modules.values()]
     shape = Shape.of({name: part.config for name, part in modules.items()})
     needs = Needs(weights=sum(sizes), largest=max(sizes, default=0), shape=shape, element=dtype.itemsize)
-    needs = on_device(with_upcast(needs, is_half=dtype == torch.float16), device.type)
+    needs = with_upcast(needs, is_half=dtype == torch.float16)
     placement = choose_placement(needs, free_memory(device), device.type, options)
     if placement.offload == "none":
         pipeline.to(device)

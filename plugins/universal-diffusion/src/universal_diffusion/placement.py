@@ -17,8 +17,7 @@ _ATTENTION_SHARE = 0.25
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What a pipeline takes: the bytes of its weights, of its largest component, and what its pictures depend on.
 
-    ``element`` is the bytes of one value while it computes, ``decoding`` those in its VAE. ``copies`` is how much more
-    there is at a time than the values of its layers, as a factor.
+    ``element`` is the bytes of one value while it computes, ``decoding`` those in its VAE.
     """
 
     weights: int
@@ -26,14 +25,12 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     shape: Shape
     element: int
     decoding: int = 0
-    copies: float = 1.0
 
     def picture(self, size: tuple[int, int], pictures: int = 1, *, guided: bool = True, tile: int = 0) -> int:
         """Return the bytes that making pictures takes beside the weights; see ``estimate.picture_bytes``."""
-        values = picture_bytes(
+        return picture_bytes(
             self.shape, size, pictures, guided=guided, element=self.element, decoding=self.decoding, tile=tile
         )
-        return int(values * self.copies)
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +105,7 @@ def _tile_above(needs: Needs, left: int, options: DiffusionOptions) -> int | Non
     if not options.enable_optimizations:
         return None
     # What one pixel takes is the same at every size.
-    a_pixel = needs.copies * decoding_bytes(needs.shape, (64, 64), needs.decoding or needs.element) / 64**2
+    a_pixel = decoding_bytes(needs.shape, (64, 64), needs.decoding or needs.element) / 64**2
     fitting = max(int(left / a_pixel), tile_pixels(needs.shape))
     return fitting if fitting < options.max_pixels else None
 
