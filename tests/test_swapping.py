@@ -1,7 +1,9 @@
 """Models in real processes that fit only one at a time: they take turns, never overcommit, and give memory back."""
 
 import asyncio
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +19,7 @@ LIMIT = 250_000_000
 
 PLUGIN = f"""
 import asyncio
+import json
 from universal_core import Backend, Claim, MemoryEstimate, ModelInfo, hookimpl
 
 API_VERSION = 1
@@ -117,5 +120,18 @@ def test_what_could_never_fit_is_refused_before_anything_is_unloaded() -> None:
             with pytest.raises(InsufficientMemory, match=r"weights 120.0 MB, process 60.0 MB"):
                 await ask(runtime, "heavy/a")
             assert taken() < MODEL / 2
+
+    asyncio.run(main())
+
+
+def test_what_a_model_took_is_known_after_its_first_job(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = tmp_path / "measured.json"
+        config = Config(pool=PoolConfig(measurements=str(kept)))
+        async with asyncio.timeout(DEADLINE), running(config) as runtime:
+            await ask(runtime, "heavy/a")
+            while not kept.exists():
+                await runtime.pool.room.news(0.01)
+        assert MODEL < json.loads(kept.read_bytes()).popitem()[1]["system"] < 2 * MODEL
 
     asyncio.run(main())

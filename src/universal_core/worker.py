@@ -70,6 +70,7 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._model: Any = None
         self._measured = 0.0
+        self._worked = False
         self._stopping = asyncio.Event()
 
     async def serve(self, connection: socket.socket) -> None:
@@ -159,7 +160,9 @@ class Host:
             self._measure()
 
     def _measure(self) -> None:
-        if time.monotonic() - self._measured > MEMORY_INTERVAL:
+        """Tell what the model takes: now and then, and after its first job, which is the first to touch all weights."""
+        if not self._worked or time.monotonic() - self._measured > MEMORY_INTERVAL:
+            self._worked = True
             self._connection.send(self._memory())
 
     def _memory(self) -> Memory:

@@ -48,10 +48,17 @@ def test_weights_take_what_they_are_computed_in_however_they_are_stored(tmp_path
         assert whole / 4 < told(info, "whisper", compute_type="int8").weights < whole / 2
 
 
-@pytest.mark.parametrize(("less", "more"), [({"batch_size": 2}, {}), ({"beam_size": 1}, {}), ({}, {"batch_size": 16})])
-def test_more_windows_and_more_guesses_take_more(less: dict[str, Any], more: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("less", "more"), [({"batch_size": 2}, {}), ({}, {"batch_size": 16})])
+def test_more_windows_take_more(less: dict[str, Any], more: dict[str, Any]) -> None:
     info = info_of(model_folder("converted"))
     assert told(info, "whisper", **less).total < told(info, "whisper", **more).total
+
+
+def test_more_guesses_take_more_where_they_outgrow_what_the_encoder_takes() -> None:
+    info = info_of(model_folder("converted"))
+    one, usual, many = (told(info, "whisper", beam_size=beams) for beams in (1, 5, 50))
+    assert one.cache < usual.cache
+    assert one.total == usual.total < many.total
 
 
 def test_a_converted_model_that_is_not_whole_is_estimated_by_its_size(tmp_path: Path) -> None:
