@@ -16,10 +16,11 @@ from click.testing import CliRunner, Result
 from universal_core.cli.main import universal
 
 COMMAND = [sys.executable, "-m", "universal_core"]
-# Stdin becomes the terminal of the new session, so that Ctrl-C is sent to it.
+# Stdin becomes the terminal of the new session, so that Ctrl-C is sent to it; a test run in the background ignores it.
 OWN_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from universal_core.cli.main import main
 main()
 """

@@ -22,7 +22,7 @@ def cases() -> list[Case]:
         found += [_converted(size, kind) for kind in ("float32", "int8")]
         found.append(_saved(size, "float32"))
     found.append(_saved("small", "bfloat16"))
-    found.append(Case("wav2vec2-base float32", _write_wav2vec2, partial(_recordings, 1)))
+    found.append(Case("wav2vec2-base float32", _write_wav2vec2, partial(_recordings, 1, None)))
     found.append(Case("Kokoro", _write_kokoro, _texts))
     found.append(Case("VITS", _write_vits, _texts))
     return found
@@ -49,13 +49,13 @@ def _busy() -> list[Work]:
     return _recordings(2)
 
 
-def _recordings(count: int) -> list[Work]:
-    """Hear some recordings at once, and then one with the times of words."""
+def _recordings(count: int, language: str | None = "en") -> list[Work]:
+    """Hear some recordings at once, and then one with the times of words; only a Whisper is told the language."""
     from bench.speech_to_text import speech
 
     data = speech(SECONDS)
-    words = TranscribeRequest(audio=speech(60), language="en", words=True)
-    return [Work("transcribe", [TranscribeRequest(audio=data, language="en")] * count), Work("transcribe", [words])]
+    words = TranscribeRequest(audio=speech(60), language=language, words=True)
+    return [Work("transcribe", [TranscribeRequest(audio=data, language=language)] * count), Work("transcribe", [words])]
 
 
 def _texts() -> list[Work]:

@@ -75,5 +75,5 @@ def _vectors() -> list[Work]:
 
 
 def _scores() -> list[Work]:
-    documents = tuple(text(400, seed) for seed in range(8))
+    documents = tuple(text(480, seed) for seed in range(8))
     return [Work("rerank", [RerankRequest(query=text(20, "query"), documents=documents)])]

@@ -198,6 +198,13 @@ def test_an_encoder_has_no_cache_and_a_decoder_that_pools_has(tmp_path: Path) ->
     assert told(info_of(tmp_path / "decoder")).cache > 0
 
 
+def test_an_encoder_has_room_for_scores_that_it_does_not_make_and_shorter_texts_need_less(tmp_path: Path) -> None:
+    make_gguf_bert(tmp_path / "m.gguf")
+    header = read_header(tmp_path / "m.gguf")
+    long, short = (told(info_of(tmp_path), n_ctx=size).working for size in (header.context_length, 8))
+    assert long - short >= 4 * (header.context_length - 8) * header.vocabulary_size
+
+
 def remote(*names: str, variant: str) -> ModelInfo:
     ref = ModelRef.parse(f"org/m:{variant}")
     sizes = {"Q8_0": 8, "Q6_K": 6, "Q4_K_M": 5, "Q2_K": 3, "F16": 16}

@@ -190,3 +190,10 @@ def test_a_configuration_that_tells_little_gives_an_estimate_all_the_same(config
     told = {"architectures": ["LlamaForCausalLM"], **config}
     found = estimated(msgspec.structs.replace(info, documents={"config.json": told}))
     assert found.total > found.weights > 0
+
+
+def test_a_scan_of_states_takes_more_the_longer_a_prompt_may_be(folder: Any) -> None:
+    states = {"mamba_n_heads": 8, "mamba_d_state": 64, "mamba_chunk_size": 128, "max_position_embeddings": 4096}
+    info = changed(info_of(folder("mamba")), **states)
+    long, short = (estimated(info, n_ctx=size).working for size in (2048, 256))
+    assert long - short > 4 * 4 * (2048 - 256) * 8 * (64 + 128)

@@ -6,18 +6,17 @@ from typing import Any
 
 from universal_core import MemoryEstimate, ModelInfo
 
-# Measured: what a worker has for itself of Python and of the libraries that its nursery has imported, and of Kokoro's
-# English, its dictionaries.
-_PROCESS = {"kokoro": 260 * 2**20, "text-to-speech": 100 * 2**20}
-# Measured: what Kokoro takes to speak 510 phonemes, the most at a time, and what it is before any sound: its weights
-# are read twice, once with the norms of convolutions apart.
-_KOKORO_WORKING = 1024 * 2**20
+# What a worker has for itself of Python and of the libraries that its nursery has imported. Measured with Kokoro, with
+# the dictionaries of English and one voice; with a VITS it is what is left of the peak beside weights and sound.
+_PROCESS = {"kokoro": 347 * 10**6, "text-to-speech": 60 * 10**6}
+# Measured on a processor: what Kokoro takes for the longest piece of a text, 400 characters, three frames a phoneme.
+_KOKORO_WORKING = 1330 * 10**6
 _FLOAT = 4
 _ELEMENTS = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Of sound, that the longest piece of a text, 400 characters, becomes: a VITS speaks 14 characters a second.
 _SECONDS = 29
-# Measured with a VITS on a processor, of 3 to 15 s of sound: 25 MB a second, which is 12.2 times its widest layer; half
-# of that are what convolutions make of their inputs and outputs for themselves, and what the allocator keeps.
+# Measured with a VITS on a processor, of 3 to 15 s of sound: 25 MB a second, which is 12.2 times its widest layer.
+# SpeechT5 and Bark were not measured.
 _COPIES = 12.2
 
 

@@ -14,9 +14,9 @@ from universal_diffusion.weighing import is_stored_in, needs_of, needs_of_checkp
 
 # Measured: what a worker has for itself of Python, PyTorch, transformers and diffusers, which its nursery has imported.
 _PROCESS = 88 * 2**20
-# What the allocator of the C library and convolutions keep whatever the size, beside the values of layers. Measured on a
-# processor in bfloat16 with Stable Diffusion 1.5: 170 MB beside those of its VAE alone, from 512 to 768 pixels, and 350
-# MB in the whole pipeline, in which steps go before. What there is of it on an accelerator was not measured.
+# What the allocator of the C library and convolutions keep whatever the size, beside the values of layers. Measured on
+# a processor in bfloat16 with Stable Diffusion 1.5: 170 MB beside those of its VAE alone, from 512 to 768 pixels, and
+# 350 MB in the whole pipeline of 512 pixels, in which steps go before. What it is on an accelerator was not measured.
 _KEPT, _KEPT_ON_ACCELERATORS = 350 * 10**6, 48 * 2**20
 _LEAST_SIDE = 256
 _WORTH = 0.97

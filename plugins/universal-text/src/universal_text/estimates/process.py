@@ -10,13 +10,13 @@ from universal_core import MemoryEstimate, ModelInfo, Smaller
 
 MEGABYTE = 10**6
 
-# Measured after loading models of a few MB: pages that a forked worker does not share with its nursery any more, the
-# threads of its libraries, and what the allocator has ready.
+# Measured after loading MiniLM and BERT-base (55 to 65 MB with their tokenizers): pages that a forked worker does not
+# share with its nursery any more, the threads of its libraries, and what the allocator has ready.
 _WORKER = 70 * MEGABYTE
-# Where workers are not forked, each imports PyTorch and transformers for itself.
+# Where workers are not forked, each imports PyTorch and transformers for itself: a guess for macOS and Windows.
 _IMPORTS = 220 * MEGABYTE
-# In the machine's memory beside CUDA and its libraries, and on the device beside what PyTorch counts. Not measured
-# here: what users of PyTorch 2 report for one process.
+# In the machine's memory for CUDA's libraries, and on the device beside what PyTorch counts. Guesses: nobody has
+# measured them for this project.
 _CUDA_HOST, _CUDA_CONTEXT = 1200 * MEGABYTE, 500 * MEGABYTE
 # Of a vocabulary the tokenizer keeps tables in both directions: so many times the size of its file.
 _TOKENIZER = 6.0
