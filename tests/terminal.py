@@ -62,6 +62,18 @@ class Terminal:
             pass
         return self.process.wait(PATIENCE)
 
+    def leave(self, key: str) -> int:
+        """Type a key at the prompt until the command has ended; return its status.
+
+        Readline hears a signal that comes when it has shown its prompt, and does not wait yet, with the next key.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.type(key)
+            while self._more(min(deadline, time.monotonic() + 0.5)):
+                pass
+        return self.process.wait(PATIENCE)
+
     def _more(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._descriptor], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:

@@ -139,8 +139,7 @@ def test_ctrl_c_stops_the_answer_and_the_next_question_is_answered(asked: Server
         shown.expect(r"still there\r\n.*still there\r\n")
         shown.enter("/save talk.json")
         shown.expect(">>> ")
-        shown.type(CTRL_C)
-        assert shown.end() == 0
+        assert shown.leave(CTRL_C) == 0
     turns = json.loads((tmp_path / "talk.json").read_bytes())["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * 2
     assert turns[1]["content"].startswith("0 1 2 3 ")
