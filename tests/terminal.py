@@ -39,12 +39,27 @@ class Terminal:
 
     def expect(self, pattern: str) -> re.Match[str]:
         """Wait until something like this is shown, after what was last expected."""
-        deadline = time.monotonic() + PATIENCE
+        if (found := self._find(pattern, PATIENCE)) is None:
+            raise AssertionError(f"{pattern!r} was never shown:\n{self.shown[self._read :]!r}")
+        return found
+
+    def _find(self, pattern: str, seconds: float) -> re.Match[str] | None:
+        deadline = time.monotonic() + seconds
         while not (found := re.compile(pattern).search(self.shown, self._read)):
             if not self._more(deadline):
-                raise AssertionError(f"{pattern!r} was never shown:\n{self.shown[self._read :]!r}")
+                return None
         self._read = found.end()
         return found
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C at a prompt until there is another one.
+
+        Readline does not hear a signal that comes when it has shown something, and does not wait yet.
+        """
+        while self.process.poll() is None:
+            self.type(CTRL_C)
+            if self._find(">>> ", 1.0):
+                return
 
     def type(self, text: str) -> None:
         """Type a text."""
@@ -62,16 +77,11 @@ class Terminal:
             pass
         return self.process.wait(PATIENCE)
 
-    def leave(self, key: str) -> int:
-        """Type a key at the prompt until the command has ended; return its status.
-
-        Readline hears a signal that comes when it has shown its prompt, and does not wait yet, with the next key.
-        """
-        deadline = time.monotonic() + PATIENCE
-        while self.process.poll() is None and time.monotonic() < deadline:
-            self.type(key)
-            while self._more(min(deadline, time.monotonic() + 0.5)):
-                pass
+    def leave(self) -> int:
+        """Type Ctrl-C at an empty prompt until the command has ended, see interrupt; return its status."""
+        while self.process.poll() is None:
+            self.type(CTRL_C)
+            self._find("never shown", 1.0)
         return self.process.wait(PATIENCE)
 
     def _more(self, deadline: float) -> bool:

@@ -139,7 +139,7 @@ def test_ctrl_c_stops_the_answer_and_the_next_question_is_answered(asked: Server
         shown.expect(r"still there\r\n.*still there\r\n")
         shown.enter("/save talk.json")
         shown.expect(">>> ")
-        assert shown.leave(CTRL_C) == 0
+        assert shown.leave() == 0
     turns = json.loads((tmp_path / "talk.json").read_bytes())["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * 2
     assert turns[1]["content"].startswith("0 1 2 3 ")
@@ -152,8 +152,8 @@ def test_ctrl_c_at_a_line_begins_it_anew(asked: Server) -> None:
         shown.expect(">>> ")
         shown.type("half a")
         shown.expect("half a")
-        shown.type(CTRL_C)
-        shown.enter("whole")
+        shown.interrupt()
+        shown.type("whole" + ENTER)
         shown.expect(r"whole\r\n.*whole\r\n")
         shown.enter("/exit")
         assert shown.end() == 0
