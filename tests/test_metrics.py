@@ -136,7 +136,7 @@ def test_an_eviction_is_counted_with_its_cause() -> None:
         await ask(runtime, "echo/first")
         await ask(runtime, "echo/second")
 
-    found = scraped(use, Config(pool=PoolConfig(memory_limit=60_000_000, measurements=None)))
+    found = scraped(use, Config(pool=PoolConfig(memory_limit=35_000_000, measurements="")))
     assert found.value("model_unloads_total", model="echo/first", cause="room") == 1
     assert found.labels("model_ready", "model") == {"echo/second"}
 

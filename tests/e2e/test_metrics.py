@@ -13,7 +13,7 @@ from server import Server, running_server
 
 SETTINGS = """
 [pool]
-memory_limit = 150_000_000
+memory_limit = 50_000_000
 takeover = 0.1
 
 [model."echo/slow"]
