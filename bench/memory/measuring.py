@@ -24,7 +24,7 @@ from bench.memory.case import FAMILIES, Case, cases_of
 from bench.setting import Setting
 from runtimes import running
 from universal_core import MemoryEstimate, Request
-from universal_core.config import Config, ModelConfig
+from universal_core.config import Config, ModelConfig, PoolConfig
 from universal_core.entry import Plan
 from universal_core.launcher import Launcher
 from universal_core.memory import accelerator
@@ -93,7 +93,8 @@ def measured(case: Case, setting: Setting) -> Taken:
 async def _measured(case: Case, model: Path, setting: Setting) -> Taken:
     options = {"device": setting.device, case.threads: setting.threads, **case.options}
     entry = ModelConfig(model=str(model), options=options, **case.settings)
-    config = Config(model={MODEL: entry})
+    # What was measured before is not to stand in for the estimate.
+    config = Config(model={MODEL: entry}, pool=PoolConfig(measurements=""))
     async with running(config) as runtime:
         plan = await runtime.router.plan(MODEL)
         watcher = runtime.pool.launcher = WatchedLauncher(config, plan)
